@@ -1,0 +1,273 @@
+"""Carries every unfinished job to its end: decides what is next for whom. It is the restart path too."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+
+from bot.domain.errors import StoreFailed
+from bot.domain.job import FINAL_STATES, Delivery, Job, JobState, LineEntry
+from bot.domain.line import next_to_submit, order_of_line
+from bot.domain.ports import Clock, Gateway, Store
+from bot.domain.quota import Caps
+from bot.domain.request_pace import RequestPace
+from bot.domain.submitting import Submitter, WatchTimes
+from bot.domain.telling import Teller, is_told
+from bot.domain.watching import Watcher, is_late
+
+log = logging.getLogger(__name__)
+
+_IDLE_S = 30.0
+_PAUSED_S = 5.0
+_REST_S = 5.0
+_SHUTDOWN_S = 60.0
+_STEPS_MAX = 64
+_PLACE_SHOWN_MAX = 3
+_PLACE_SHOWN_EVERY_S = 30.0
+
+
+class JobRunner:
+    """One scheduler for all jobs: rows are the clock, an event the alarm. A job has at most one step at a time."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        gateways: Mapping[str, Gateway],
+        paces: Mapping[str, RequestPace],
+        submitter: Submitter,
+        watcher: Watcher,
+        teller: Teller,
+        caps: Caps,
+        times: WatchTimes,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._gateways = gateways
+        self._paces = paces
+        self._submitter = submitter
+        self._watcher = watcher
+        self._teller = teller
+        self._caps = caps
+        self._times = times
+        self._clock = clock
+        self._alarm = asyncio.Event()
+        self._stopping = False
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._sending: set[asyncio.Task[None]] = set()
+        self._resting: dict[str, float] = {}
+        self._cards: dict[str, asyncio.Event] = {}
+        self._places: dict[str, tuple[int, float]] = {}
+
+    def wake(self) -> None:
+        """Look at the jobs now; something has changed."""
+        self._alarm.set()
+
+    def stop(self) -> None:
+        """Send nothing more; `run` returns once submissions under way have answered, 60 s at most."""
+        self._stopping = True
+        self._alarm.set()
+
+    async def card_posted(self, job_id: str, *, timeout_s: float) -> Job | None:
+        """Wait until the job has a card or has ended; None when neither came in time."""
+        event = self._cards.setdefault(job_id, asyncio.Event())
+        try:
+            for _ in range(2):
+                job = await self._store.job(job_id)
+                if job is None or job.card is not None or job.state in FINAL_STATES:
+                    return job
+                await self._clock.wait(event, timeout_s)
+            return None
+        finally:
+            self._cards.pop(job_id, None)
+
+    async def run(self) -> None:
+        """Carry jobs on until `stop`. Cancelled, it leaves every job as it is written; the next start goes on."""
+        moved = await self._store.recover(self._clock.now())
+        if moved:
+            log.error("jobs were being submitted when the bot ended; they are unconfirmed now count=%d", moved)
+        async with asyncio.TaskGroup() as steps:
+            while not self._stopping:
+                self._alarm.clear()
+                try:
+                    wait_s = await self._round(steps)
+                except StoreFailed:
+                    log.exception("jobs could not be read; trying again")
+                    wait_s = _REST_S
+                await self._clock.wait(self._alarm, wait_s)
+            await self._settle_down()
+
+    async def _settle_down(self) -> None:
+        for task in set(self._busy.values()) - self._sending:
+            task.cancel()
+        if self._sending:
+            log.info("waiting for submissions under way count=%d", len(self._sending))
+            await asyncio.wait(self._sending, timeout=_SHUTDOWN_S)
+        for task in self._sending:
+            task.cancel()
+
+    async def _round(self, steps: asyncio.TaskGroup) -> float:
+        """Start everything that is due; return for how long nothing else will be."""
+        now = self._clock.now()
+        submit_wait_s = await self._start_submissions(steps)
+        await self._start_due(steps, now)
+        read_wait_s = await self._start_reads(steps, now)
+        next_at = await self._store.next_due_at(after=now)
+        due_wait_s = (next_at - now).total_seconds() if next_at else _IDLE_S
+        rest_wait_s = min((until - self._clock.monotonic() for until in self._resting.values()), default=_IDLE_S)
+        return max(0.0, min(submit_wait_s, due_wait_s, read_wait_s, max(rest_wait_s, 0.01), _IDLE_S))
+
+    async def _start_due(self, steps: asyncio.TaskGroup, now: datetime) -> None:
+        for job in await self._store.due(now, limit=_STEPS_MAX * 2):
+            if len(self._busy) < _STEPS_MAX and self._is_free(job.job_id):
+                self._start(steps, job.job_id, partial(self._step, job))
+
+    async def _start_reads(self, steps: asyncio.TaskGroup, now: datetime) -> float:
+        """Start the reads that are due and within each gateway's limit; return when the next one is within it."""
+        wait_s = _IDLE_S
+        for gateway, pace in self._paces.items():
+            free = pace.free()
+            due = await self._store.due_reads(now, gateway=gateway, limit=free + _STEPS_MAX)
+            waiting = [job for job in due if self._is_free(job.job_id)]
+            for job in waiting[:free]:
+                pace.take()
+                self._start(steps, job.job_id, partial(self._watch, job))
+            if len(waiting) > free:
+                wait_s = min(wait_s, pace.free_in_s())
+        return wait_s
+
+    async def _start_submissions(self, steps: asyncio.TaskGroup) -> float:
+        """Start what is next in line; return when to look again although nothing has changed."""
+        line = await self._store.line()
+        if not line:
+            self._places.clear()
+            return _IDLE_S
+        if await self._store.paused():
+            return _PAUSED_S
+        overdue_before = self._clock.now() - timedelta(seconds=self._times.overdue_after_s)
+        running = await self._store.running(overdue_before=overdue_before)
+        wait_s = _IDLE_S
+        free = [entry for entry in line if self._is_free(entry.job_id)]
+        # A job whose submission is being prepared is still held, but already takes its place among the running.
+        preparing = [entry for entry in line if entry.ready and entry.job_id in self._busy]
+        for entry in next_to_submit(free, running.joined_by(preparing), self._caps):
+            pace = self._paces[entry.gateway]
+            if not pace.take():
+                wait_s = min(wait_s, pace.free_in_s())
+                continue
+            self._start(steps, entry.job_id, partial(self._submit, entry.job_id))
+        for gateway in self._gateways:
+            order = order_of_line([entry for entry in line if entry.gateway == gateway], running)
+            self._show_places(steps, order)
+        return wait_s
+
+    def _show_places(self, steps: asyncio.TaskGroup, order: list[LineEntry]) -> None:
+        """Edit the cards of the first three in line where the place has changed, at most every 30 s each."""
+        now = self._clock.monotonic()
+        for place, entry in enumerate(order[:_PLACE_SHOWN_MAX], start=1):
+            if not entry.ready:
+                continue
+            shown, shown_at = self._places.setdefault(entry.job_id, (place, now))
+            if shown != place and now - shown_at >= _PLACE_SHOWN_EVERY_S and self._is_free(entry.job_id):
+                self._places[entry.job_id] = (place, now)
+                self._start(steps, entry.job_id, partial(self._teller.refresh_card, entry.job_id))
+
+    def _is_free(self, job_id: str) -> bool:
+        if self._resting.get(job_id, 0.0) > self._clock.monotonic():
+            return False
+        self._resting.pop(job_id, None)
+        return job_id not in self._busy
+
+    def _start(self, steps: asyncio.TaskGroup, job_id: str, step: Callable[[], Awaitable[None]]) -> None:
+        task = steps.create_task(self._guarded(job_id, step), name=f"step {job_id}")
+        self._busy[job_id] = task
+
+    async def _guarded(self, job_id: str, step: Callable[[], Awaitable[None]]) -> None:
+        """Run one step; whatever it raises, the job is looked at again and the others go on."""
+        try:
+            await step()
+        except Exception:
+            log.exception("step failed, the job rests job_id=%s", job_id)
+            self._resting[job_id] = self._clock.monotonic() + _REST_S
+        finally:
+            self._busy.pop(job_id, None)
+            self.wake()
+
+    async def _step(self, job: Job) -> None:
+        """Do what is due for a job that is not running."""
+        if job.state is JobState.HELD:
+            await self._teller.open_card(job)
+            self._note_card(job.job_id)
+        elif job.state is JobState.FINISHED:
+            await self._watcher.collect(job)
+            stored = await self._store.job(job.job_id)
+            if stored is not None and stored.delivery is Delivery.DUE:
+                await self._finish_telling(stored)
+        elif job.state is JobState.UNCONFIRMED:
+            await self._wait_for_confirmation(job)
+        elif job.state in FINAL_STATES:
+            await self._finish_telling(job)
+
+    async def _watch(self, job: Job) -> None:
+        await self._watcher.watch(job)
+        moved = await self._store.job(job.job_id)
+        if moved is None:
+            return
+        if moved.state in FINAL_STATES or moved.state is JobState.FINISHED:
+            await self._step(moved)
+        elif moved.face is not moved.card_face:
+            await self._teller.refresh_card(job.job_id)
+
+    async def _submit(self, job_id: str) -> None:
+        job = await self._store.job(job_id)
+        if job is None or job.state is not JobState.HELD or self._stopping:
+            return
+        prepared = await self._submitter.prepare(job)
+        if isinstance(prepared, float):
+            if prepared:
+                self._resting[job_id] = self._clock.monotonic() + prepared
+            return
+        task = asyncio.current_task()
+        if self._stopping or task is None:
+            return
+        self._sending.add(task)
+        try:
+            if not await self._submitter.begin(prepared):
+                return
+            await self._submitter.send(job, prepared)
+        finally:
+            self._sending.discard(task)
+        await self._teller.refresh_card(job_id)
+
+    async def _wait_for_confirmation(self, job: Job) -> None:
+        submitted_at = job.submitted_at or job.since_at
+        ends_at = submitted_at + timedelta(seconds=self._times.task_life_s)
+        if self._clock.now() >= ends_at:
+            await self._watcher.lose(job)
+            return
+        await self._store.schedule(job.job_id, state=JobState.UNCONFIRMED, next_at=ends_at)
+        if job.card_face is not job.face:
+            await self._teller.refresh_card(job.job_id)
+
+    async def _finish_telling(self, job: Job) -> None:
+        """Deliver what is due, then bring the card to its last face; a lost job is still looked at now and then."""
+        self._places.pop(job.job_id, None)
+        self._note_card(job.job_id)
+        if job.delivery is Delivery.DUE:
+            await self._teller.deliver(job)
+            delivered = await self._store.job(job.job_id)
+            if delivered is None or delivered.delivery is Delivery.DUE:
+                return
+            job = delivered
+        if not is_told(job) and not await self._teller.show_end(job):
+            return
+        if is_late(job):
+            await self._watcher.look_late(job)
+        else:
+            await self._store.schedule(job.job_id, state=job.state, next_at=None)
+
+    def _note_card(self, job_id: str) -> None:
+        event = self._cards.get(job_id)
+        if event is not None:
+            event.set()

@@ -1,0 +1,80 @@
+"""What can be said about a job beside the job itself: its place in line and when it is usually done."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from statistics import median, quantiles
+
+from bot.domain.job import Job, JobState
+from bot.domain.line import order_of_line
+from bot.domain.ports import CardView, Clock, Gateway, Store
+
+# What a job takes where there is no history yet (gateways.md 4.4: half of them within 60 to 120 s).
+USUAL_TIME_S = 90.0
+_HISTORY_MIN = 5
+PREVIEW_REMARK = "No paid gateway may be used here, so this is a free preview."
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long jobs of a kind take, from submission on: the middle one, a quick one, and nine of ten."""
+
+    usual_s: float
+    early_s: float | None
+    slow_s: float | None
+
+
+def pace_of(times_s: list[float]) -> Pace:
+    """Judge by the newest jobs of the kind; with fewer than five there is no history to go by."""
+    if len(times_s) < _HISTORY_MIN:
+        return Pace(USUAL_TIME_S, None, None)
+    tenths = quantiles(times_s, n=10, method="inclusive")
+    return Pace(median(times_s), tenths[0], tenths[8])
+
+
+class JobViews:
+    """Puts job cards' facts together; reads only."""
+
+    def __init__(self, *, store: Store, gateways: Mapping[str, Gateway], clock: Clock) -> None:
+        self._store = store
+        self._gateways = gateways
+        self._clock = clock
+
+    async def pace(self, job: Job) -> Pace:
+        request = job.request
+        return pace_of(
+            await self._store.usual_times_s(
+                gateway=request.gateway, mode=request.mode, resolution=request.resolution, duration_s=request.duration_s
+            )
+        )
+
+    async def view(self, job: Job) -> CardView:
+        place, done_at = await self._place(job), await self._usually_done_at(job)
+        return replace(self.plain_view(job), place_in_line=place, usually_done_at=done_at)
+
+    def plain_view(self, job: Job) -> CardView:
+        """Return the view without what only the store knows."""
+        capabilities = self._gateways[job.request.gateway].capabilities
+        return CardView(
+            job=job,
+            gateway_title=capabilities.title,
+            model_title=capabilities.model_title,
+            free=capabilities.free,
+            remark=PREVIEW_REMARK if capabilities.free and not job.request.pinned else "",
+        )
+
+    async def _place(self, job: Job) -> int | None:
+        if job.state is not JobState.HELD:
+            return None
+        now = self._clock.now()
+        line = [entry for entry in await self._store.line() if entry.gateway == job.request.gateway]
+        running = await self._store.running(overdue_before=now - timedelta(days=1))
+        order = [entry.job_id for entry in order_of_line(line, running)]
+        return order.index(job.job_id) + 1 if job.job_id in order else None
+
+    async def _usually_done_at(self, job: Job) -> datetime | None:
+        if job.state not in {JobState.HELD, JobState.SUBMITTING, JobState.RUNNING}:
+            return None
+        start = job.submitted_at if job.submitted_at and job.state is not JobState.HELD else self._clock.now()
+        done_at = start + timedelta(seconds=(await self.pace(job)).usual_s)
+        return done_at if done_at > self._clock.now() else None

@@ -1,0 +1,181 @@
+"""Which gateway can do a request, at what price, and if not, why not."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from bot.domain.errors import GatewayRejected, OptionRejected, RequestRejected, Unavailable
+from bot.domain.pricing import Capabilities, ModeCapability
+from bot.domain.request import GATEWAY_AUTO, RATIO_DEFAULT, RATIOS, Ask, Mode, Place, Resolution
+
+# Reasons that lie in the set-up, not in what was asked: with these alone in the way, a preview is made instead.
+_SET_UP = frozenset({Unavailable.NO_KEY, Unavailable.NO_PRICE, Unavailable.GUILD_NOT_SERVED})
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The part of an ask that decides the gateway."""
+
+    mode: Mode
+    resolution: Resolution
+    duration_s: int
+    ratio: str | None
+    seed: bool
+    negative_prompt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What one gateway would take for a wish; where it cannot, `price_microusd` is None and `problem` says why."""
+
+    capabilities: Capabilities
+    price_microusd: int | None
+    problem: RequestRejected | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Who may spend the operator's money: `guild_ids` None is every guild; empty is guilds owned by an operator."""
+
+    guild_ids: frozenset[int] | None
+    operator_ids: Callable[[], frozenset[int]]
+
+    def may_pay(self, place: Place, *, user_id: int) -> bool:
+        if self.guild_ids is None:
+            return True
+        if place.guild_id is None:
+            return user_id in self.operator_ids()
+        if self.guild_ids:
+            return place.guild_id in self.guild_ids
+        return place.guild_owner_id in self.operator_ids()
+
+
+def wish_of(ask: Ask) -> Wish:
+    return Wish(
+        mode=ask.mode,
+        resolution=ask.resolution,
+        duration_s=ask.duration_s,
+        ratio=ask.ratio,
+        seed=ask.seed is not None,
+        negative_prompt=bool(ask.negative_prompt),
+    )
+
+
+def offers(gateways: Iterable[Capabilities], wish: Wish, *, may_pay: bool) -> list[Offer]:
+    """Return one offer for each gateway: the ones that can do it first, paid before free, the cheapest first."""
+    made = [_offer(capabilities, wish, may_pay=may_pay) for capabilities in gateways]
+    return sorted(
+        made, key=lambda offer: (offer.problem is not None, offer.capabilities.free, offer.price_microusd or 0)
+    )
+
+
+def choose(made: list[Offer], wish: Wish, *, named: str) -> Offer:
+    """Return the offer to take: the named gateway's, or for ``auto`` the cheapest paid one.
+
+    With ``auto`` the free gateway is taken only where the set-up leaves no paid one for this mode.
+
+    Raises:
+        GatewayRejected, OptionRejected: the named gateway, or every paid one, cannot do it.
+    """
+    if named != GATEWAY_AUTO:
+        return _taken(_named(made, wish, named))
+    paid = [offer for offer in made if not offer.capabilities.free]
+    able = [offer for offer in paid if offer.problem is None]
+    if able:
+        return able[0]
+    in_the_way = [offer.problem for offer in paid if offer.problem and not _is_set_up(offer, wish)]
+    if not in_the_way:
+        return _taken(next(offer for offer in made if offer.capabilities.free))
+    raise _without_a_name(in_the_way[0], paid, wish)
+
+
+def _is_set_up(offer: Offer, wish: Wish) -> bool:
+    """Say whether this gateway could not have been used for the mode, whatever else was asked."""
+    problem = offer.problem
+    if not isinstance(problem, GatewayRejected):
+        return False
+    if problem.why is Unavailable.NO_PRICE:
+        return not offer.capabilities.prices
+    lacks_mode = problem.why in {Unavailable.MODE, Unavailable.NEEDS_PICTURES} and wish.mode is not Mode.REFERENCE
+    return problem.why in _SET_UP or lacks_mode
+
+
+def _taken(offer: Offer) -> Offer:
+    if offer.problem is not None:
+        raise offer.problem
+    return offer
+
+
+def _named(made: list[Offer], wish: Wish, named: str) -> Offer:
+    for offer in made:
+        if offer.capabilities.gateway == named:
+            return offer
+    allowed = (GATEWAY_AUTO, *sorted(offer.capabilities.gateway for offer in made))
+    raise GatewayRejected(named, Unavailable.NO_SUCH_GATEWAY, wish.mode, allowed)
+
+
+def _without_a_name(problem: RequestRejected, paid: list[Offer], wish: Wish) -> RequestRejected:
+    """Turn one gateway's problem into that of all: with ``auto`` the person named none."""
+    if not isinstance(problem, OptionRejected):
+        return problem
+    allowed: list[str] = []
+    for offer in paid:
+        capability = offer.capabilities.modes.get(wish.mode)
+        if capability is not None and not _is_set_up(offer, wish):
+            allowed += [value for value in _allowed(capability, problem.option) if value not in allowed]
+    return OptionRejected(problem.option, problem.value, "", tuple(allowed))
+
+
+def _offer(capabilities: Capabilities, wish: Wish, *, may_pay: bool) -> Offer:
+    problem = _problem(capabilities, wish, may_pay=may_pay)
+    price = capabilities.price_microusd(resolution=wish.resolution, duration_s=wish.duration_s)
+    return Offer(capabilities, None if problem else price, problem)
+
+
+def _problem(capabilities: Capabilities, wish: Wish, *, may_pay: bool) -> RequestRejected | None:
+    def rejected(why: Unavailable) -> GatewayRejected:
+        return GatewayRejected(capabilities.title, why, wish.mode)
+
+    capability = capabilities.modes.get(wish.mode)
+    price = capabilities.price_microusd(resolution=wish.resolution, duration_s=wish.duration_s)
+    if capability is None:
+        return rejected(Unavailable.NEEDS_PICTURES if Mode.REFERENCE in capabilities.modes else Unavailable.MODE)
+    if not capabilities.configured:
+        return rejected(Unavailable.NO_KEY)
+    if not capabilities.free and not may_pay:
+        return rejected(Unavailable.GUILD_NOT_SERVED)
+    for option, value in _asked(wish) if capabilities.free or capabilities.prices else ():
+        allowed = _allowed(capability, option)
+        if value not in allowed:
+            return OptionRejected(option, value, capabilities.title, allowed)
+    return rejected(Unavailable.NO_PRICE) if price is None else None
+
+
+def _asked(wish: Wish) -> list[tuple[str, str]]:
+    asked = [("duration", str(wish.duration_s)), ("resolution", wish.resolution.value)]
+    if wish.mode is Mode.IMAGE:
+        # The picture is the ratio; a given one only shapes the picture, so that every known one will do.
+        asked.append(("ratio of the picture", wish.ratio or RATIO_DEFAULT))
+    else:
+        asked.append(("ratio", wish.ratio or RATIO_DEFAULT))
+    if wish.seed:
+        asked.append(("seed", "given"))
+    if wish.negative_prompt:
+        asked.append(("negative_prompt", "given"))
+    return asked
+
+
+def _allowed(capability: ModeCapability, option: str) -> tuple[str, ...]:
+    """Return the values of an option that a model takes; a switch it has takes ``given``."""
+    match option:
+        case "duration":
+            return tuple(str(s) for s in range(capability.duration_min_s, capability.duration_max_s + 1))
+        case "resolution":
+            return tuple(resolution.value for resolution in capability.resolutions)
+        case "ratio":
+            return capability.ratios
+        case "seed":
+            return ("given",) if capability.seed else ()
+        case "negative_prompt":
+            return ("given",) if capability.negative_prompt else ()
+        case _:
+            return RATIOS

@@ -1,0 +1,157 @@
+"""Telling people: the card, the video message and the honest end, each until Discord has it or three days passed."""
+
+import logging
+from datetime import datetime, timedelta
+
+from bot.domain.errors import DeliveryFailed
+from bot.domain.job import FINAL_STATES, CardFace, Delivery, Ending, Job, JobState
+from bot.domain.job_views import JobViews
+from bot.domain.ports import Clock, End, Messenger, Store
+
+log = logging.getLogger(__name__)
+
+LINE_MAX_S = 3_600.0
+_DELIVERY_DELAYS_S = (1.0, 2.0, 4.0, 8.0)
+_DELIVERY_OFTEN_S = 15.0
+_DELIVERY_OFTEN_FOR_S = 600.0
+_DELIVERY_SELDOM_S = 600.0
+DELIVERY_GIVEN_UP_AFTER_S = 3 * 86_400.0
+# Messages older than an hour may only be edited rarely (Discord error 30046).
+_CARD_LIFE_S = 3_600.0
+_ENDS_WITHOUT_VIDEO = frozenset({CardFace.CANCELLED, CardFace.FAILED, CardFace.LOST})
+
+
+def delivery_delay_s(count: int, waited_s: float) -> float:
+    """Return the wait after the `count`th failed try: 1, 2, 4, 8, every 15 s for ten minutes, then every ten."""
+    if count <= len(_DELIVERY_DELAYS_S):
+        return _DELIVERY_DELAYS_S[count - 1]
+    return _DELIVERY_OFTEN_S if waited_s < _DELIVERY_OFTEN_FOR_S else _DELIVERY_SELDOM_S
+
+
+class Teller:
+    """Keeps what people see in step with the job. `started_at`: a message of before may exist without our knowing."""
+
+    def __init__(
+        self, *, store: Store, messenger: Messenger, views: JobViews, clock: Clock, started_at: datetime
+    ) -> None:
+        self._store = store
+        self._messenger = messenger
+        self._views = views
+        self._clock = clock
+        self._started_at = started_at
+
+    async def open_card(self, job: Job) -> None:
+        """Post a held job's card, or end the job where that is impossible or it has waited an hour."""
+        now = self._clock.now()
+        if now - job.created_at >= timedelta(seconds=LINE_MAX_S):
+            await self._end_held(job, Ending.LINE_TOO_LONG)
+            return
+        line_ends_at = job.created_at + timedelta(seconds=LINE_MAX_S)
+        if job.card is not None:
+            await self._store.schedule(job.job_id, state=JobState.HELD, next_at=line_ends_at)
+            return
+        look_first = job.card_count > 0 or job.created_at < self._started_at
+        view = await self._views.view(job)
+        try:
+            card = await self._messenger.post_card(view, look_first=look_first)
+        except DeliveryFailed as error:
+            log.warning("card not posted job_id=%s permanent=%s: %s", job.job_id, error.permanent, error)
+            await self._store.card_failed(job.job_id)
+            if error.permanent:
+                await self._end_held(job, Ending.PLACE_GONE)
+                return
+            delay_s = delivery_delay_s(job.card_count + 1, (now - job.created_at).total_seconds())
+            await self._store.schedule(
+                job.job_id, state=JobState.HELD, next_at=min(now + timedelta(seconds=delay_s), line_ends_at)
+            )
+            return
+        await self._store.card_posted(job.job_id, card=card, face=job.face)
+        await self._store.schedule(job.job_id, state=JobState.HELD, next_at=line_ends_at)
+        log.info("card posted job_id=%s", job.job_id)
+
+    async def refresh_card(self, job_id: str) -> None:
+        """Show an unfinished job's present face; a failure is only logged, since the next change shows it again."""
+        job = await self._store.job(job_id)
+        if job is None or job.card is None or self._is_old(job):
+            return
+        if job.state in FINAL_STATES and job.delivery is not Delivery.DUE:
+            return
+        try:
+            await self._messenger.edit_card(await self._views.view(job))
+        except DeliveryFailed as error:
+            log.warning("card not edited job_id=%s permanent=%s: %s", job_id, error.permanent, error)
+        else:
+            await self._store.card_shown(job_id, face=job.face)
+
+    async def deliver(self, job: Job) -> None:
+        """Post the video; once it is there, the card shrinks to a link."""
+        now = self._clock.now()
+        since = job.delivery_since or now
+        look_first = job.delivery_count > 0 or since < self._started_at
+        view = await self._views.view(job)
+        try:
+            message = await self._messenger.post_video(view, look_first=look_first)
+        except DeliveryFailed as error:
+            log.warning("video not posted job_id=%s permanent=%s: %s", job.job_id, error.permanent, error)
+            waited_s = (now - since).total_seconds()
+            if error.permanent or waited_s >= DELIVERY_GIVEN_UP_AFTER_S:
+                log.error("delivery given up job_id=%s", job.job_id)
+                await self._store.give_up_delivery(job.job_id, now=now)
+                return
+            delay_s = delivery_delay_s(job.delivery_count + 1, waited_s)
+            await self._store.delivery_failed(job.job_id, next_at=now + timedelta(seconds=delay_s))
+            if job.card_face is not job.face:
+                await self.refresh_card(job.job_id)
+            return
+        if await self._store.delivered(job.job_id, message=message, now=self._clock.now()):
+            log.info("video posted job_id=%s", job.job_id)
+
+    async def show_end(self, job: Job) -> bool:
+        """Show a final face on the card, or explain the end in a message of its own; say whether that is done."""
+        if job.card is None and job.face in {CardFace.CANCELLED, CardFace.DELIVERED}:
+            return await self._shown(job)
+        view = await self._views.view(job)
+        try:
+            if job.card is not None and not self._is_old(job):
+                try:
+                    await self._messenger.edit_card(view)
+                    return await self._shown(job)
+                except DeliveryFailed as error:
+                    if not error.permanent:
+                        raise
+                    log.warning("card is gone job_id=%s: %s", job.job_id, error)
+            if job.face in _ENDS_WITHOUT_VIDEO:
+                look_first = job.card_count > 0 or job.since_at < self._started_at
+                await self._messenger.explain(view, look_first=look_first)
+        except DeliveryFailed as error:
+            return await self._tell_again(job, error)
+        return await self._shown(job)
+
+    async def _tell_again(self, job: Job, error: DeliveryFailed) -> bool:
+        log.warning("end not shown job_id=%s permanent=%s: %s", job.job_id, error.permanent, error)
+        now = self._clock.now()
+        waited_s = (now - job.since_at).total_seconds()
+        if error.permanent or waited_s >= DELIVERY_GIVEN_UP_AFTER_S:
+            return await self._shown(job)
+        await self._store.card_failed(job.job_id)
+        next_at = now + timedelta(seconds=delivery_delay_s(job.card_count + 1, waited_s))
+        await self._store.schedule(job.job_id, state=job.state, next_at=next_at)
+        return False
+
+    async def _shown(self, job: Job) -> bool:
+        await self._store.card_shown(job.job_id, face=job.face)
+        return True
+
+    async def _end_held(self, job: Job, ending: Ending) -> None:
+        log.warning("job ends in line job_id=%s ending=%s", job.job_id, ending.value)
+        await self._store.end(
+            job.job_id, states=(JobState.HELD,), to=JobState.FAILED, end=End(ending), now=self._clock.now()
+        )
+
+    def _is_old(self, job: Job) -> bool:
+        return self._clock.now() - job.created_at >= timedelta(seconds=_CARD_LIFE_S)
+
+
+def is_told(job: Job) -> bool:
+    """Say whether everything that people should see of a final job has been shown."""
+    return job.delivery is not Delivery.DUE and job.card_face is job.face

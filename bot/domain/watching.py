@@ -1,0 +1,256 @@
+"""Following accepted jobs: free reads until there is a verdict, then the video into the library and the settle."""
+
+import logging
+import random
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from bot.domain.errors import GatewayUnavailable, Refusal, VideoUnusable
+from bot.domain.job import BilledSource, Delivery, Ending, Job, JobState
+from bot.domain.job_views import JobViews
+from bot.domain.ports import Billing, Clock, End, Gateway, Library, Progress, Reading, Store
+from bot.domain.pricing import Overbilled
+from bot.domain.request_pace import RequestPace
+from bot.domain.submitting import WatchTimes
+
+log = logging.getLogger(__name__)
+
+_GROWTH = 1.3
+_NO_ADDRESS_S = 120.0
+_LINK_LIFE_S = 86_400.0  # what upstream keeps a video for, where the gateway does not say (gateways.md 4.2)
+_FETCH_AGAIN_S = (2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+# A lost job is still looked at: hourly, as long as the longest-lived gateway keeps its files (HiAPI, 7 days).
+_LATE_LOOK_S = 3_600.0
+_LATE_LOOKS_UNTIL_S = 7 * 86_400.0
+_HEARD_OF_S = 600.0
+
+
+class Watcher:
+    """Reads jobs and collects their videos. What it remembers between reads only tunes their times."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        gateways: Mapping[str, Gateway],
+        paces: Mapping[str, RequestPace],
+        library: Library,
+        views: JobViews,
+        overbilled: Overbilled,
+        times: WatchTimes,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._gateways = gateways
+        self._paces = paces
+        self._library = library
+        self._views = views
+        self._overbilled = overbilled
+        self._times = times
+        self._clock = clock
+        self._looks: dict[str, int] = {}
+        self._fetches: dict[str, int] = {}
+        self._heard: dict[str, tuple[str, datetime]] = {}
+
+    async def watch(self, job: Job) -> None:
+        """Read a running job once and move it on, or say when to look again. The request was already counted."""
+        try:
+            reading = await self._read(job)
+        except GatewayUnavailable as error:
+            log.warning("read failed job_id=%s gateway=%s detail=%s", job.job_id, error.gateway, error.detail)
+            await self._look_again(job, read=False)
+            return
+        if reading.progress is Progress.FINISHED:
+            await self._finish(job, reading)
+        elif reading.progress is Progress.FAILED:
+            await self._fail(job, reading)
+        else:
+            await self._look_again(job, read=True)
+
+    async def collect(self, job: Job) -> None:
+        """Bring a finished job's video into the library and settle; else try again until its link is dead."""
+        if job.video_address is None:
+            await self._find_address(job)
+            return
+        gateway = self._gateways[job.request.gateway]
+        try:
+            await gateway.fetch(job.video_address, self._library.incoming(job.job_id))
+            video = await self._library.keep_video(job.job_id)
+        except (GatewayUnavailable, VideoUnusable) as error:
+            log.warning("video could not be fetched job_id=%s detail=%s", job.job_id, error.detail)
+            await self._fetch_again(job)
+            return
+        await self._store.store_video(
+            job.job_id, video=video, settle_microusd=_settle_microusd(job), now=self._clock.now()
+        )
+        log.info("video stored job_id=%s bytes=%d", job.job_id, video.bytes_count)
+        self._forget(job)
+
+    async def look_late(self, job: Job) -> None:
+        """Look whether a lost job has a video after all; it is delivered free."""
+        now = self._clock.now()
+        next_at: datetime | None = now + timedelta(seconds=_LATE_LOOK_S)
+        if job.submitted_at is None or now - job.submitted_at > timedelta(seconds=_LATE_LOOKS_UNTIL_S):
+            next_at = None
+        await self._store.schedule(job.job_id, state=job.state, next_at=next_at)
+        if next_at is None or not self._paces[job.request.gateway].take():
+            return
+        try:
+            reading = await self._read(job)
+        except GatewayUnavailable:
+            log.info("lost job cannot be read job_id=%s", job.job_id)
+            return
+        if reading.video_address is None or reading.progress is not Progress.FINISHED:
+            return
+        target = self._library.incoming(job.job_id)
+        try:
+            await self._gateways[job.request.gateway].fetch(reading.video_address, target)
+            video = await self._library.keep_video(job.job_id)
+        except (GatewayUnavailable, VideoUnusable) as error:
+            log.warning("late video could not be fetched job_id=%s detail=%s", job.job_id, error.detail)
+            return
+        await self._store.store_late_video(job.job_id, video=video, now=self._clock.now())
+
+    async def lose(self, job: Job) -> None:
+        """End an unconfirmed job whose task life is over; what it may have cost is booked as the operator's loss."""
+        billing = Billing(job.request.price_microusd, BilledSource.PRICE)
+        await self._lose(job, billing)
+
+    async def _read(self, job: Job) -> Reading:
+        attempt = job.attempt
+        if attempt is None or attempt.gateway_job_id is None:
+            raise GatewayUnavailable(job.request.gateway, "no gateway job id")
+        reading = await self._gateways[attempt.gateway].read(attempt.gateway_job_id)
+        self._heard[attempt.gateway] = (job.job_id, self._clock.now())
+        return reading
+
+    async def _finish(self, job: Job, reading: Reading) -> None:
+        if (reading.billed_microusd or 0) > job.request.price_microusd:
+            await self._overbilled.add(self._gateways[job.request.gateway].capabilities, job.request)
+        await self._store.finish(
+            job.job_id,
+            address=reading.video_address,
+            until=reading.video_until,
+            billing=_billing(reading),
+            now=self._clock.now(),
+        )
+        log.info("gateway finished job_id=%s address=%s", job.job_id, "yes" if reading.video_address else "not yet")
+
+    async def _fail(self, job: Job, reading: Reading) -> None:
+        log.warning("gateway failed job_id=%s refusal=%s refunded=%s", job.job_id, reading.refusal, reading.refunded)
+        end = End(Ending.GATEWAY_FAILED, reading.refusal, reading.refused_picture, billing=_billing(reading))
+        await self._store.end(
+            job.job_id, states=(JobState.RUNNING,), to=JobState.FAILED, end=end, now=self._clock.now()
+        )
+        self._forget(job)
+
+    async def _look_again(self, job: Job, *, read: bool) -> None:
+        now = self._clock.now()
+        submitted_at = job.submitted_at or job.created_at
+        if now - submitted_at >= timedelta(seconds=self._task_life_s(job)) and await self._may_lose(job, read=read):
+            await self._lose(job, None)
+            return
+        looks = self._looks[job.job_id] = self._looks.get(job.job_id, 0) + 1
+        slow_s = (await self._views.pace(job)).slow_s or self._times.slow_after_s
+        slow = job.slow or now - submitted_at >= timedelta(seconds=slow_s)
+        delay_s = await self._interval_s(job, looks)
+        await self._store.schedule(
+            job.job_id, state=JobState.RUNNING, next_at=now + timedelta(seconds=delay_s), slow=slow
+        )
+
+    async def _interval_s(self, job: Job, looks: int) -> float:
+        """Grow from look to look, and with the number of jobs, so that all reads together stay within the limit."""
+        times = self._times
+        interval_s = min(times.interval_s * _GROWTH ** min(looks - 1, 20), max(times.interval_s, times.interval_max_s))
+        watched = (await self._store.watched()).get(job.request.gateway, 1)
+        per_min = self._gateways[job.request.gateway].capabilities.requests_per_min
+        return max(interval_s, watched * 60 / per_min) * random.uniform(0.9, 1.1)  # noqa: S311 - spreads reads, no secret
+
+    async def _may_lose(self, job: Job, *, read: bool) -> bool:
+        """Say whether a job past its task life may be given up: not while reads of the others fail too."""
+        if read or (await self._store.watched()).get(job.request.gateway, 1) <= 1:
+            return True
+        heard = self._heard.get(job.request.gateway)
+        return heard is not None and self._clock.now() - heard[1] < timedelta(seconds=_HEARD_OF_S)
+
+    async def _lose(self, job: Job, billing: Billing | None) -> None:
+        log.error("job is lost job_id=%s state=%s", job.job_id, job.state.value)
+        await self._store.end(
+            job.job_id,
+            states=(JobState.UNCONFIRMED, JobState.RUNNING),
+            to=JobState.LOST,
+            end=End(Ending.TASK_LIFE_OVER, billing=billing),
+            now=self._clock.now(),
+        )
+        self._forget(job)
+
+    async def _find_address(self, job: Job) -> None:
+        now = self._clock.now()
+        if now - (job.finished_at or job.since_at) > timedelta(seconds=_NO_ADDRESS_S):
+            await self._give_up(job)
+            return
+        await self._store.schedule(
+            job.job_id, state=JobState.FINISHED, next_at=now + timedelta(seconds=self._times.interval_s)
+        )
+        await self._renew(job)
+
+    async def _renew(self, job: Job) -> None:
+        """Read a finished job again for a fresh address; a failed read changes nothing."""
+        if not self._paces[job.request.gateway].take():
+            return
+        try:
+            reading = await self._read(job)
+        except GatewayUnavailable as error:
+            log.warning("read failed job_id=%s gateway=%s detail=%s", job.job_id, error.gateway, error.detail)
+            return
+        if reading.progress is Progress.FINISHED and reading.video_address not in {None, job.video_address}:
+            await self._finish(job, reading)
+
+    async def _fetch_again(self, job: Job) -> None:
+        now = self._clock.now()
+        until = job.video_until or (job.finished_at or job.since_at) + timedelta(seconds=_LINK_LIFE_S)
+        if now >= until:
+            await self._give_up(job)
+            return
+        fetches = self._fetches[job.job_id] = self._fetches.get(job.job_id, 0) + 1
+        delay_s = _FETCH_AGAIN_S[min(fetches, len(_FETCH_AGAIN_S)) - 1]
+        await self._store.schedule(job.job_id, state=JobState.FINISHED, next_at=now + timedelta(seconds=delay_s))
+        await self._renew(job)
+
+    async def _give_up(self, job: Job) -> None:
+        log.error("no usable video before the link died job_id=%s", job.job_id)
+        end = End(Ending.NO_VIDEO, Refusal.OTHER)
+        await self._store.end(
+            job.job_id, states=(JobState.FINISHED,), to=JobState.FAILED, end=end, now=self._clock.now()
+        )
+        self._forget(job)
+
+    def _task_life_s(self, job: Job) -> float:
+        return min(self._times.task_life_s, self._gateways[job.request.gateway].capabilities.task_life_s)
+
+    def _forget(self, job: Job) -> None:
+        self._looks.pop(job.job_id, None)
+        self._fetches.pop(job.job_id, None)
+
+
+def is_late(job: Job) -> bool:
+    """Say whether a job is lost with a gateway job id, so that its video may still turn up."""
+    has_id = job.attempt is not None and job.attempt.gateway_job_id is not None
+    return job.state is JobState.LOST and job.delivery is Delivery.NONE and has_id
+
+
+def _billing(reading: Reading) -> Billing | None:
+    if reading.refunded:
+        return Billing(0, BilledSource.REFUNDED)
+    if reading.billed_microusd is None:
+        return None
+    return Billing(reading.billed_microusd, BilledSource.REPORTED)
+
+
+def _settle_microusd(job: Job) -> int:
+    """The smaller of the hold and what the gateway reported; without a report the hold."""
+    price = job.request.price_microusd
+    attempt = job.attempt
+    if attempt and attempt.billed_source is BilledSource.REPORTED and attempt.billed_microusd:
+        return min(price, attempt.billed_microusd)
+    return price
