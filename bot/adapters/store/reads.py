@@ -1,0 +1,131 @@
+"""Reads what was written: jobs, the line, what is in flight, where somebody stands, switches and notes."""
+
+from collections import Counter
+from datetime import datetime
+
+from bot.adapters.store.connections import Connections
+from bot.adapters.store.opening import PAUSED
+from bot.adapters.store.rows import JOB, at, at_or_none, job_of, ms
+from bot.adapters.store.standing import COMMITTED, committed_parameters, standings_of
+from bot.domain.job import Job, JobBook, JobState, LineEntry, Running
+from bot.domain.quota import Limits, Standing
+from bot.domain.request import Mode, Resolution
+
+JOB_BY_ID = f"{JOB} WHERE jobs.job_id = :job_id"
+JOBS_OF = f"{JOB} WHERE jobs.user_id = :user_id ORDER BY jobs.created_at_ms DESC, jobs.rowid DESC LIMIT :limit"
+DUE = f"""{JOB}
+WHERE jobs.next_at_ms IS NOT NULL AND jobs.state != 'running' AND jobs.next_at_ms <= :now_ms
+ORDER BY jobs.next_at_ms LIMIT :limit
+"""
+DUE_READS = f"""{JOB}
+WHERE jobs.next_at_ms IS NOT NULL AND jobs.state = 'running' AND jobs.gateway = :gateway AND jobs.next_at_ms <= :now_ms
+ORDER BY jobs.next_at_ms LIMIT :limit
+"""
+NEXT_DUE_AT = "SELECT min(next_at_ms) FROM jobs WHERE next_at_ms IS NOT NULL AND next_at_ms > :after_ms"
+LINE = """
+SELECT job_id, user_id, guild_id, gateway, created_at_ms, card_message_id FROM jobs
+WHERE state = 'held' ORDER BY created_at_ms, rowid
+"""
+RUNNING = """
+SELECT user_id, guild_id, gateway FROM jobs
+WHERE state IN ('submitting', 'running') AND (state = 'submitting' OR submitted_at_ms > :overdue_before_ms)
+"""
+WATCHED = """
+SELECT gateway, count(*) FROM jobs WHERE state IN ('submitting', 'running') AND state = 'running' GROUP BY gateway
+"""
+USUAL_TIMES = """
+SELECT finished_at_ms - submitted_at_ms FROM jobs
+WHERE gateway = :gateway AND mode = :mode AND resolution = :resolution AND duration_s = :duration_s
+    AND finished_at_ms IS NOT NULL
+ORDER BY finished_at_ms DESC LIMIT 50
+"""
+BOOKS = """
+SELECT jobs.job_id, jobs.gateway, jobs.mode, jobs.state,
+    coalesce(sum(iif(kind = 'hold', amount_microusd, 0)), 0),
+    coalesce(sum(iif(kind = 'settle', amount_microusd, 0)), 0),
+    coalesce(sum(iif(kind = 'release', amount_microusd, 0)), 0),
+    coalesce(sum(iif(kind = 'refund', amount_microusd, 0)), 0),
+    coalesce((SELECT sum(billed_microusd) FROM attempts WHERE job_id = jobs.job_id), 0)
+FROM jobs LEFT JOIN ledger ON ledger.job_id = jobs.job_id
+GROUP BY jobs.job_id ORDER BY jobs.created_at_ms, jobs.rowid
+"""
+
+
+class Reads(Connections):
+    """The operations that change nothing, and the two kinds of small facts."""
+
+    async def job(self, job_id: str) -> Job | None:
+        rows = await self._rows(JOB_BY_ID, {"job_id": job_id})
+        return job_of(rows[0]) if rows else None
+
+    async def jobs_of(self, user_id: int, *, limit: int) -> list[Job]:
+        return [job_of(row) for row in await self._rows(JOBS_OF, {"user_id": user_id, "limit": limit})]
+
+    async def due(self, now: datetime, *, limit: int) -> list[Job]:
+        return [job_of(row) for row in await self._rows(DUE, {"now_ms": ms(now), "limit": limit})]
+
+    async def due_reads(self, now: datetime, *, gateway: str, limit: int) -> list[Job]:
+        values = {"now_ms": ms(now), "gateway": gateway, "limit": limit}
+        return [job_of(row) for row in await self._rows(DUE_READS, values)]
+
+    async def next_due_at(self, *, after: datetime) -> datetime | None:
+        rows = await self._rows(NEXT_DUE_AT, {"after_ms": ms(after)})
+        return at_or_none(rows[0][0])
+
+    async def line(self) -> list[LineEntry]:
+        return [
+            LineEntry(
+                job_id=row["job_id"],
+                user_id=row["user_id"],
+                guild_id=row["guild_id"],
+                gateway=row["gateway"],
+                created_at=at(row["created_at_ms"]),
+                ready=row["card_message_id"] is not None,
+            )
+            for row in await self._rows(LINE)
+        ]
+
+    async def running(self, *, overdue_before: datetime) -> Running:
+        by_user: Counter[int] = Counter()
+        by_guild: Counter[int] = Counter()
+        by_gateway: Counter[str] = Counter()
+        for user_id, guild_id, gateway in await self._rows(RUNNING, {"overdue_before_ms": ms(overdue_before)}):
+            by_user[user_id] += 1
+            by_gateway[gateway] += 1
+            if guild_id is not None:
+                by_guild[guild_id] += 1
+        return Running(by_user, by_guild, by_gateway)
+
+    async def watched(self) -> dict[str, int]:
+        return {gateway: count for gateway, count in await self._rows(WATCHED)}
+
+    async def standings(
+        self, *, user_id: int, guild_id: int | None, limits: Limits, now: datetime
+    ) -> tuple[Standing, ...]:
+        rows = await self._rows(COMMITTED, committed_parameters(user_id=user_id, guild_id=guild_id, now=now))
+        return standings_of(rows, guild_id=guild_id, limits=limits, now=now)
+
+    async def usual_times_s(self, *, gateway: str, mode: Mode, resolution: Resolution, duration_s: int) -> list[float]:
+        values = {"gateway": gateway, "mode": mode, "resolution": resolution, "duration_s": duration_s}
+        return sorted(time_ms / 1000 for (time_ms,) in await self._rows(USUAL_TIMES, values))
+
+    async def books(self) -> list[JobBook]:
+        """`released_microusd` is what a release gave back; what a settle freed is the hold less the settle."""
+        return [
+            JobBook(job_id, gateway, Mode(mode), JobState(state), *amounts)
+            for job_id, gateway, mode, state, *amounts in await self._rows(BOOKS)
+        ]
+
+    async def paused(self) -> bool:
+        return bool(await self._rows(PAUSED))
+
+    async def set_paused(self, paused: bool) -> None:
+        on, off = "INSERT OR IGNORE INTO switches VALUES ('paused')", "DELETE FROM switches WHERE name = 'paused'"
+        await self._write(lambda db: db.execute(on if paused else off).rowcount)
+
+    async def note(self, key: str) -> str | None:
+        rows = await self._rows("SELECT value FROM notes WHERE key = :key", {"key": key})
+        return rows[0][0] if rows else None
+
+    async def set_note(self, key: str, value: str) -> None:
+        await self._change("INSERT OR REPLACE INTO notes VALUES (:key, :value)", {"key": key, "value": value})

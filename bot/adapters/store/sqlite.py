@@ -1,0 +1,72 @@
+"""Opens and closes the SQLite store, and makes sure that only one bot runs on a database."""
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import aiosqlite
+
+from bot.adapters.store.deliveries import Deliveries
+from bot.adapters.store.migrate import prepare
+from bot.adapters.store.moves import Moves
+from bot.adapters.store.opening import Opens
+from bot.adapters.store.reads import Reads
+from bot.adapters.store.writer import open_writer
+from bot.domain.errors import StartFailed
+
+
+class SqliteStore(Opens, Moves, Deliveries, Reads):
+    """The Store of bot.domain.ports in one SQLite file."""
+
+
+@asynccontextmanager
+async def open_store(path: Path, *, busy_timeout_s: float = 5.0) -> AsyncIterator[SqliteStore]:
+    """Open the database at `path`, made or brought up to date where needed; on the way out, write what waits and close.
+
+    `busy_timeout_s` is how long an operation waits for another process that writes.
+
+    Raises:
+        StartFailed: the database cannot be used.
+    """
+    await asyncio.to_thread(prepare, path, busy_timeout_s=busy_timeout_s)
+    async with (
+        open_writer(path, busy_timeout_s=busy_timeout_s) as writer,
+        aiosqlite.connect(_read_only(path), uri=True, timeout=busy_timeout_s, isolation_level=None) as reader,
+    ):
+        reader.row_factory = sqlite3.Row
+        yield SqliteStore(writer, reader)
+
+
+def _read_only(path: Path) -> str:
+    return f"{path.absolute().as_uri()}?mode=ro"
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Hold the database's lock file: two bots on one database would submit every job twice.
+
+    The lock dies with its process, however that ends.
+
+    Raises:
+        StartFailed: another process holds it.
+    """
+    lock_path = path.with_name(f"{path.name}.lock")
+    try:
+        lock_path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StartFailed(
+            f"{lock_path} cannot be written ({error.strerror}): check the rights of its folder."
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StartFailed(f"Another Gallop already runs on {path}: stop it first.") from error
+    else:
+        yield
+    finally:
+        os.close(lock)

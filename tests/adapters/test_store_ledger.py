@@ -1,0 +1,131 @@
+"""Whatever happens in whatever order, what is kept of each window equals the sums over ledger and bills."""
+
+import asyncio
+import sqlite3
+import tempfile
+from collections import Counter
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.adapters.store.sqlite import open_store
+from bot.domain.errors import QuotaExceeded
+from bot.domain.job import BilledSource, JobState
+from bot.domain.ports import Billing
+from bot.domain.quota import Limits
+from tests.adapters.store_fixtures import GUILD, NOW, OTHER_USER, USER, VIDEO, attempt, bad_end, get, opening
+
+LIMITS = Limits(1_000, 2_000, 2_500, 4_000)
+NOT_UNCONFIRMED = (JobState.HELD, JobState.SUBMITTING, JobState.RUNNING, JobState.FINISHED)
+ACTIONS = ["open", "open", "advance", "advance", "advance", "advance", "fail", "lose", "cancel", "bill"]
+STEPS = st.tuples(st.sampled_from(ACTIONS), st.integers(0, 5), st.integers(1, 900), st.integers(0, 40))
+REFUND = """
+INSERT INTO ledger
+SELECT job_id, 'refund', min(amount_microusd, :amount), min(amount_microusd, :amount), user_id, guild_id, day, week,
+    month, 0, 99, 'spoiled'
+FROM ledger WHERE job_id = :job_id AND kind = 'settle'
+    AND NOT EXISTS (SELECT 1 FROM ledger WHERE job_id = :job_id AND kind = 'refund')
+"""
+
+
+async def step(store, job_ids, action, which, amount, days):
+    now = NOW + timedelta(days=days)
+    if action == "open":
+        who = {"user_id": (USER, OTHER_USER)[which % 2], "guild_id": (GUILD, 22, None)[which % 3]}
+        try:
+            job_ids.append((await store.open_job(opening(amount, limits=LIMITS, now=now, **who))).job_id)
+        except QuotaExceeded:
+            return
+    elif job_ids:
+        job = await get(store, job_ids[which % len(job_ids)])
+        await (advance if action == "advance" else disturb)(store, job, action, amount, now)
+
+
+async def advance(store, job, _action, amount, now):
+    """Take the job one move on; a stored one is refunded."""
+    job_id, bill = job.job_id, Billing(amount, BilledSource.REPORTED)
+    match job.state:
+        case JobState.HELD:
+            assert await store.begin_attempt(attempt(job, at=now), next_at=now)
+        case JobState.SUBMITTING if amount % 3 == 0:
+            assert await store.leave_unconfirmed(job_id, now=now, next_at=now)
+        case JobState.SUBMITTING | JobState.UNCONFIRMED:
+            assert await store.accept(job_id, number=1, gateway_job_id=job_id, billing=bill, now=now, next_at=now)
+        case JobState.RUNNING:
+            assert await store.finish(job_id, address="https://v", until=None, billing=bill, now=now)
+        case JobState.FINISHED:
+            assert await store.store_video(job_id, video=VIDEO, settle_microusd=amount, now=now)
+        case JobState.STORED:
+            await store._write(lambda db: db.execute(REFUND, {"job_id": job_id, "amount": amount}).rowcount)
+
+
+async def disturb(store, job, action, amount, now):
+    """Do something that may come too late for this job."""
+    match action:
+        case "fail":
+            end = bad_end(billed=amount // 2)
+            await store.end(job.job_id, states=NOT_UNCONFIRMED, to=JobState.FAILED, end=end, now=now)
+        case "lose":
+            states = (JobState.UNCONFIRMED, JobState.RUNNING)
+            await store.end(job.job_id, states=states, to=JobState.LOST, end=bad_end(), now=now)
+        case "cancel":
+            await store.cancel(job.job_id, user_id=job.user_id, now=now)
+        case "bill":
+            await store.bill(job.job_id, number=1, billing=Billing(amount - 1, BilledSource.REFUNDED))
+
+
+def sums(db):
+    """Add up the ledger and the bills anew: (subject, id, window) -> committed, and -> on hold."""
+    committed, on_hold = Counter(), Counter()
+    entries = db.execute("SELECT job_id, kind, amount_microusd, user_id, guild_id, day, month FROM ledger").fetchall()
+    resolved = {entry[0] for entry in entries if entry[1] in {"settle", "release"}}
+    for job_id, kind, amount, user_id, guild_id, day, month in entries:
+        people = [("user", user_id, day), ("user", user_id, month)]
+        if guild_id is not None:
+            people.append(("guild", guild_id, month))
+        if kind == "hold" and job_id not in resolved:
+            for place in [*people, ("bot", 0, "open")]:
+                committed[place] += amount
+                on_hold[place] += amount
+        elif kind in {"settle", "refund"}:
+            for place in people:
+                committed[place] += amount if kind == "settle" else -amount
+    bills = db.execute("SELECT job_id, month, billed_microusd FROM attempts WHERE billed_microusd IS NOT NULL")
+    for job_id, month, amount in bills:
+        if job_id in resolved:
+            committed["bot", 0, month] += amount
+    return +committed, +on_hold
+
+
+def kept(db):
+    rows = db.execute("SELECT * FROM committed").fetchall()
+    return +Counter({row[:3]: row[3] for row in rows}), +Counter({row[:3]: row[4] for row in rows})
+
+
+async def play(path, steps):
+    job_ids = []
+    async with open_store(path) as store:
+        for taken in steps:
+            await step(store, job_ids, *taken)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(STEPS, min_size=10, max_size=60))
+def test_what_is_kept_of_each_window_equals_the_sums_over_the_ledger(steps):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "gallop.db"
+        asyncio.run(play(path, steps))
+        with closing(sqlite3.connect(path)) as db:
+            assert kept(db) == sums(db)
+            unresolved = db.execute(
+                "SELECT count(*) FROM jobs WHERE state IN ('stored', 'cancelled', 'failed', 'lost')"
+                " AND (SELECT count(*) FROM ledger WHERE ledger.job_id = jobs.job_id AND kind IN ('settle', 'release'))"
+                " != 1"
+            )
+            assert unresolved.fetchone() == (0,)
+            for (subject, _, window), amount in kept(db)[1].items():
+                limit = {"bot": 4_000, "guild": 2_500, "user": 1_000 if len(window) == 10 else 2_000}[subject]
+                assert amount <= limit

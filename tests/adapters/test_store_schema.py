@@ -1,0 +1,324 @@
+"""The schema refuses bad money by itself, whoever writes."""
+
+import sqlite3
+from itertools import product
+
+import pytest
+
+from bot.adapters.store.migrate import prepare
+from bot.domain.job import MOVES, JobState
+from tests.adapters.store_fixtures import job_id_of
+
+JOB = job_id_of(1)
+PRICE = 645_000
+ENTRY = {
+    "job_id": JOB,
+    "kind": "hold",
+    "amount_microusd": PRICE,
+    "freed_microusd": 0,
+    "user_id": 11,
+    "guild_id": 21,
+    "day": "2026-11-20",
+    "week": "2026-W47",
+    "month": "2026-11",
+    "at_ms": 1,
+}
+SETTLE = ENTRY | {"kind": "settle", "amount_microusd": 600_000, "freed_microusd": 45_000}
+RELEASE = ENTRY | {"kind": "release", "freed_microusd": PRICE}
+REFUND = ENTRY | {"kind": "refund", "amount_microusd": 1, "freed_microusd": 1, "actor_id": 99, "reason": "spoiled"}
+JOB_ROW = {
+    "job_id": JOB,
+    "interaction_id": 1,
+    "user_id": 11,
+    "guild_id": 21,
+    "channel_id": 31,
+    "created_at_ms": 1,
+    "mode": "text",
+    "prompt": "a boat",
+    "resolution": "720p",
+    "duration_s": 5,
+    "gateway": "hiapi",
+    "pinned": 0,
+    "private": 0,
+    "price_microusd": PRICE,
+    "since_at_ms": 1,
+}
+ATTEMPT = {
+    "job_id": JOB,
+    "number": 1,
+    "gateway": "hiapi",
+    "model": "m",
+    "body": b"{}",
+    "idempotency_key": "k",
+    "callback_token": "t",
+    "submitted_at_ms": 1,
+    "month": "2026-11",
+}
+
+
+@pytest.fixture
+def db(tmp_path):
+    path = tmp_path / "gallop.db"
+    prepare(path, busy_timeout_s=1)
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA foreign_keys = ON")
+    yield connection
+    connection.close()
+
+
+def insert(db, table, row, verb="INSERT"):
+    marks = ", ".join(f":{column}" for column in row)
+    db.execute(f"{verb} INTO {table} ({', '.join(row)}) VALUES ({marks})", row)
+
+
+def move(db, *states, job_id=JOB):
+    for state in states:
+        ending = "no_video" if state in {"failed", "lost"} else None
+        video = "v.mp4" if state == "stored" else None
+        db.execute(
+            "UPDATE jobs SET state = ?, ending = ?, video_name = ?, video_bytes_count = ? WHERE job_id = ?",
+            (state, ending, video, video and 1, job_id),
+        )
+
+
+@pytest.fixture
+def held(db):
+    insert(db, "jobs", JOB_ROW)
+    insert(db, "ledger", ENTRY)
+    return db
+
+
+@pytest.fixture
+def finished(held):
+    move(held, "submitting", "running", "finished")
+    return held
+
+
+@pytest.fixture
+def settled(finished):
+    insert(finished, "ledger", SETTLE)
+    return finished
+
+
+def refused(db, table, row, match, verb="INSERT"):
+    before = list(db.execute("SELECT * FROM ledger"))
+    with pytest.raises(sqlite3.IntegrityError, match=match):
+        insert(db, table, row, verb)
+    assert list(db.execute("SELECT * FROM ledger")) == before
+
+
+@pytest.mark.parametrize("verb", ["INSERT", "INSERT OR REPLACE"])
+def test_a_second_hold_is_refused(held, verb):
+    refused(held, "ledger", ENTRY, "has that entry", verb)
+
+
+@pytest.mark.parametrize("second", [SETTLE, RELEASE])
+@pytest.mark.parametrize("verb", ["INSERT", "INSERT OR REPLACE"])
+def test_a_second_resolution_is_refused(settled, second, verb):
+    refused(settled, "ledger", second, "has that entry|resolved once", verb)
+
+
+def test_the_index_alone_refuses_a_second_resolution(settled):
+    settled.execute("DROP TRIGGER ledger_resolves_its_hold")
+    refused(settled, "ledger", RELEASE, "UNIQUE")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        SETTLE | {"amount_microusd": PRICE + 1, "freed_microusd": 0},
+        SETTLE | {"freed_microusd": 45_001},
+        SETTLE | {"freed_microusd": 0},
+        SETTLE | {"user_id": 12},
+        SETTLE | {"guild_id": None},
+        SETTLE | {"day": "2026-11-21"},
+        SETTLE | {"week": "2026-W48"},
+        SETTLE | {"month": "2026-12"},
+        RELEASE | {"amount_microusd": 1, "freed_microusd": 1},
+    ],
+)
+def test_a_resolution_that_is_not_exactly_its_hold_is_refused(finished, entry):
+    refused(finished, "ledger", entry, "exactly its hold")
+
+
+@pytest.mark.parametrize("entry", [SETTLE, RELEASE])
+def test_a_resolution_without_a_hold_is_refused(db, entry):
+    insert(db, "jobs", JOB_ROW | {"price_microusd": 0})
+    refused(db, "ledger", entry, "exactly its hold")
+
+
+@pytest.mark.parametrize("states", [[], ["submitting"], ["submitting", "running"], ["submitting", "unconfirmed"]])
+def test_an_unfinished_job_does_not_settle(held, states):
+    move(held, *states)
+    refused(held, "ledger", SETTLE, "only a finished job settles")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        ENTRY | {"amount_microusd": PRICE - 1},
+        ENTRY | {"user_id": 12},
+        ENTRY | {"guild_id": None},
+        ENTRY | {"job_id": job_id_of(2)},
+    ],
+)
+def test_a_hold_that_is_not_the_price_of_its_job_is_refused(db, entry):
+    insert(db, "jobs", JOB_ROW)
+    refused(db, "ledger", entry, "the price of a held job")
+
+
+def test_a_refund_needs_a_settle(finished):
+    refused(finished, "ledger", REFUND, "at most its settle")
+
+
+@pytest.mark.parametrize(
+    ("entry", "match"),
+    [
+        (REFUND | {"amount_microusd": 600_001, "freed_microusd": 600_001}, "at most its settle"),
+        (REFUND | {"day": "2026-11-21"}, "at most its settle"),
+        (REFUND | {"actor_id": None}, "CHECK"),
+        (REFUND | {"reason": None}, "CHECK"),
+        (REFUND | {"reason": ""}, "CHECK"),
+        (REFUND | {"freed_microusd": 0}, "CHECK"),
+    ],
+)
+def test_a_refund_over_its_settle_or_without_actor_or_reason_is_refused(settled, entry, match):
+    refused(settled, "ledger", entry, match)
+
+
+def test_a_second_refund_is_refused(settled):
+    insert(settled, "ledger", REFUND)
+    refused(settled, "ledger", REFUND, "has that entry")
+
+
+@pytest.mark.parametrize("amount", [0, -1, 0.5, "many", None])
+def test_an_amount_is_a_whole_number_above_zero(db, amount):
+    db.execute("DROP TRIGGER ledger_holds_the_price")
+    insert(db, "jobs", JOB_ROW)
+    refused(db, "ledger", ENTRY | {"amount_microusd": amount}, "CHECK|cannot store|NOT NULL")
+
+
+@pytest.mark.parametrize("kind", ["gift", "", None])
+def test_an_unknown_kind_is_refused(held, kind):
+    refused(held, "ledger", ENTRY | {"kind": kind}, "CHECK|NOT NULL")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE ledger SET amount_microusd = 1",
+        "UPDATE OR REPLACE ledger SET kind = 'refund'",
+        "DELETE FROM ledger",
+        "DELETE FROM jobs",
+        "UPDATE jobs SET price_microusd = 1",
+        "UPDATE jobs SET user_id = 12",
+        "UPDATE jobs SET job_id = '0000000000000009'",
+    ],
+)
+def test_what_was_written_about_money_never_changes(held, sql):
+    with pytest.raises(sqlite3.IntegrityError, match=r"append-only|FOREIGN KEY|does not change"):
+        held.execute(sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["UPDATE attempts SET body = x'00'", "UPDATE attempts SET idempotency_key = 'other'", "DELETE FROM attempts"],
+)
+def test_what_was_sent_never_changes(held, sql):
+    insert(held, "attempts", ATTEMPT)
+    with pytest.raises(sqlite3.IntegrityError, match=r"does not change|never deleted"):
+        held.execute(sql)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"price_microusd": -1}, "CHECK"),
+        ({"price_microusd": 0.5}, "cannot store"),
+        ({"state": "running"}, "begins as held"),
+        ({"job_id": "short"}, "CHECK"),
+        ({"job_id": "ABCDEFGHJKMNPQRS"}, "CHECK"),
+        ({"mode": "sound"}, "CHECK"),
+    ],
+)
+def test_a_job_with_a_bad_value_is_refused(db, changes, match):
+    refused(db, "jobs", JOB_ROW | changes, match)
+
+
+@pytest.mark.parametrize("changes", [{"job_id": job_id_of(2)}, {"interaction_id": 2}])
+@pytest.mark.parametrize("verb", ["INSERT", "INSERT OR REPLACE"])
+def test_an_interaction_or_a_job_id_is_used_once(db, changes, verb):
+    insert(db, "jobs", JOB_ROW)
+    refused(db, "jobs", JOB_ROW | changes, "written once", verb)
+
+
+@pytest.mark.parametrize(("before", "after"), [pair for pair in product(JobState, repeat=2) if pair[0] != pair[1]])
+def test_the_schema_knows_the_moves_of_the_domain(db, before, after):
+    insert(db, "jobs", JOB_ROW | {"price_microusd": 0})
+    ways = {
+        "held": [],
+        "submitting": ["submitting"],
+        "unconfirmed": ["submitting", "unconfirmed"],
+        "running": ["submitting", "running"],
+        "finished": ["submitting", "running", "finished"],
+        "stored": ["submitting", "running", "finished", "stored"],
+        "cancelled": ["cancelled"],
+        "failed": ["failed"],
+        "lost": ["submitting", "unconfirmed", "lost"],
+    }
+    move(db, *ways[before])
+
+    if after in MOVES[before]:
+        move(db, after)
+    else:
+        with pytest.raises(sqlite3.IntegrityError, match="cannot move that way"):
+            move(db, after)
+
+
+@pytest.mark.parametrize(
+    ("way", "end"),
+    [
+        ([], "cancelled"),
+        ([], "failed"),
+        (["submitting", "unconfirmed"], "lost"),
+        (["submitting", "running", "finished"], "stored"),
+    ],
+)
+def test_no_job_ends_before_its_money_is_resolved(held, way, end):
+    move(held, *way)
+    with pytest.raises(sqlite3.IntegrityError, match="before the hold is resolved"):
+        move(held, end)
+
+
+def test_a_settle_does_not_end_a_job_as_failed(settled):
+    with pytest.raises(sqlite3.IntegrityError, match="before the hold is resolved"):
+        move(settled, "failed")
+
+
+def test_nothing_is_submitted_without_an_open_hold(db):
+    insert(db, "jobs", JOB_ROW)
+    with pytest.raises(sqlite3.IntegrityError, match="without an open hold"):
+        move(db, "submitting")
+    insert(db, "ledger", ENTRY)
+    insert(db, "ledger", RELEASE)
+    with pytest.raises(sqlite3.IntegrityError, match="without an open hold"):
+        move(db, "submitting")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"billed_microusd": -1}, {"billed_microusd": 0.5}, {"billed_microusd": 5, "billed_source": None}]
+)
+def test_a_bad_bill_is_refused(held, changes):
+    insert(held, "attempts", ATTEMPT)
+    with pytest.raises(sqlite3.IntegrityError, match=r"CHECK|cannot store"):
+        held.execute(
+            "UPDATE attempts SET billed_microusd = :billed_microusd, billed_source = :billed_source",
+            {"billed_source": "reported"} | changes,
+        )
+
+
+def test_a_gateway_job_id_belongs_to_one_attempt(held):
+    insert(held, "attempts", ATTEMPT | {"gateway_job_id": "g"})
+    insert(held, "attempts", ATTEMPT | {"number": 3, "gateway": "shortapi", "gateway_job_id": "g"})
+    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
+        insert(held, "attempts", ATTEMPT | {"number": 2, "gateway_job_id": "g"})

@@ -1,0 +1,168 @@
+"""A whole domain on real SQLite with a clock turned by hand: service, runner, and fakes at the edges."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from bot.adapters.store.sqlite import SqliteStore, open_store
+from bot.domain.job import Job
+from bot.domain.job_runner import JobRunner
+from bot.domain.job_views import JobViews
+from bot.domain.offers import Serving
+from bot.domain.pricing import Overbilled
+from bot.domain.quota import Caps, Limits
+from bot.domain.request import Ask, Mode, Place
+from bot.domain.request_pace import RequestPace
+from bot.domain.submitting import Submitter, WatchTimes
+from bot.domain.telling import Teller
+from bot.domain.video_service import Opened, VideoService
+from bot.domain.watching import Watcher
+from tests.fakes import (
+    FakeClock,
+    FakeGateway,
+    FakeHosting,
+    FakeLibrary,
+    FakeMessenger,
+    FakePictures,
+    capabilities,
+)
+
+PRICE = 645_000
+LIMITS = Limits(5_000_000, 50_000_000, 100_000_000, 200_000_000)
+_INTERACTIONS = itertools.count(1_000)
+
+
+class World:
+    """One life of the process. What outlives it (`store` file, gateway, messages) is handed to the next."""
+
+    def __init__(self, *, store: SqliteStore, folder: Path, before: "World | None", **changes) -> None:
+        self.store = store
+        self.clock = before.clock if before else FakeClock()
+        self.gateway = before.gateway if before else changes.get("gateway") or FakeGateway()
+        self.free_gateway = (
+            before.free_gateway
+            if before
+            else FakeGateway(
+                capabilities("animatic", prices={}, free=True, fetches_pictures=False, jobs_per_user_day=10)
+            )
+        )
+        self.messenger = before.messenger if before else FakeMessenger()
+        self.pictures = before.pictures if before else FakePictures()
+        self.library = before.library if before else FakeLibrary(folder)
+        self.hosting = before.hosting if before else FakeHosting()
+        self.limits: Limits = changes.get("limits", LIMITS)
+        self.caps: Caps = changes.get("caps", Caps(per_user=3, per_guild=10, per_gateway=8))
+        self.times: WatchTimes = changes.get("times", WatchTimes(first_s=20.0))
+        self.overbilled_rows: list[str] = []
+        self._wire()
+
+    def _wire(self) -> None:
+        gateways = {gateway.capabilities.gateway: gateway for gateway in (self.gateway, self.free_gateway)}
+        paces = {name: RequestPace(g.capabilities.requests_per_min, self.clock) for name, g in gateways.items()}
+        views = JobViews(store=self.store, gateways=gateways, clock=self.clock)
+        overbilled = Overbilled(None, self._remember)
+        shared = {
+            "store": self.store,
+            "gateways": gateways,
+            "library": self.library,
+            "views": views,
+            "overbilled": overbilled,
+            "times": self.times,
+            "clock": self.clock,
+        }
+        self.runner = JobRunner(
+            store=self.store,
+            gateways=gateways,
+            paces=paces,
+            submitter=Submitter(**shared, messenger=self.messenger, hosting=self.hosting),
+            watcher=Watcher(**shared, paces=paces),
+            teller=Teller(
+                store=self.store,
+                messenger=self.messenger,
+                views=views,
+                clock=self.clock,
+                started_at=self.clock.now(),
+            ),
+            caps=self.caps,
+            times=self.times,
+            clock=self.clock,
+        )
+        self.service = VideoService(
+            store=self.store,
+            gateways=gateways,
+            pictures=self.pictures,
+            library=self.library,
+            messenger=self.messenger,
+            runner=self.runner,
+            views=views,
+            serving=Serving(None, frozenset),
+            overbilled=overbilled,
+            limits=self.limits,
+            clock=self.clock,
+        )
+
+    async def _remember(self, rows: str) -> None:
+        self.overbilled_rows.append(rows)
+
+    def ask(self, **changes) -> Ask:
+        facts = {
+            "interaction_id": next(_INTERACTIONS),
+            "user_id": 1,
+            "place": Place(channel_id=50, guild_id=7),
+            "mode": Mode.TEXT,
+            "prompt": "a horse gallops",
+        }
+        return Ask(**{**facts, **changes})
+
+    async def open(self, **changes) -> Opened:
+        opened = await self.service.open(self.ask(**changes))
+        await self.settle()
+        return opened
+
+    async def job(self, opened: Opened) -> Job:
+        found = await self.store.job(opened.view.job.job_id)
+        assert found is not None
+        return found
+
+    async def settle(self) -> None:
+        """Let everything happen that can happen without the clock."""
+        async with asyncio.timeout(10):
+            while not self._running.done() and not self._is_at_rest():  # noqa: ASYNC110 - see below
+                await asyncio.sleep(0)
+        if self._running.done() and not self._running.cancelled():
+            self._running.result()
+
+    def _is_at_rest(self) -> bool:
+        """The runner waits, and every step waits for the clock or for a gateway that the test holds up."""
+        alarm = self.runner._alarm
+        idle_steps = self.clock.sleeping + self.gateway.blocked
+        return self.clock.is_waited_for(alarm) and not alarm.is_set() and len(self.runner._busy) <= idle_steps
+
+    async def advance(self, seconds: float, *, step_s: float | None = None) -> None:
+        """Turn the clock, in steps so that everything due in between happens in its time."""
+        step_s = step_s or seconds
+        while seconds > 0:
+            self.clock.turn(min(step_s, seconds))
+            seconds -= step_s
+            await self.settle()
+
+    @asynccontextmanager
+    async def alive(self) -> AsyncIterator["World"]:
+        self._running = asyncio.create_task(self.runner.run())
+        try:
+            await self.settle()
+            yield self
+        finally:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
+
+@asynccontextmanager
+async def world(folder: Path, *, before: World | None = None, **changes) -> AsyncIterator[World]:
+    """Start a life of the process on the database in `folder`; leaving it is a crash: nothing is tidied."""
+    async with open_store(folder / "gallop.db") as store:
+        made = World(store=store, folder=folder, before=before, **changes)
+        async with made.alive():
+            yield made
