@@ -1,0 +1,162 @@
+"""The private answers that are no refusal: an accepted job, quotas, history and help."""
+
+from collections.abc import Sequence
+
+from bot.domain.errors import LimitKind
+from bot.domain.job import FINAL_STATES, Job
+from bot.domain.money import show_usd
+from bot.domain.offers import Offer
+from bot.domain.ports import CardView
+from bot.domain.pricing import Capabilities
+from bot.domain.quota import Standing, narrowest
+from bot.domain.request import DURATION_DEFAULT_S, DURATION_MAX_S, DURATION_MIN_S, PICTURES_MAX, Mode, Resolution
+from bot.domain.video_service import Opened
+from bot.presentation import endings
+from bot.presentation.choices import FACE_WORDS
+from bot.presentation.layout import Accent, Layout, boxed, text
+from bot.presentation.markdown import shown
+from bot.presentation.words import DOT, FREE, gateway_and_model, listed, money, ordinal, show_command, stamp
+
+NO_JOBS = "You have no videos yet. `/video text` makes the first one, `/video help` shows how."
+_WINDOW_WORDS = {LimitKind.USER_DAY: "Today", LimitKind.USER_MONTH: "This month", LimitKind.GUILD_MONTH: "This server"}
+
+
+def opened_text(opened: Opened, link: str | None) -> str:
+    """Return the answer to an accepted command; `link` is the card's address once it is posted."""
+    view = opened.view
+    lines = [_held(opened), _line(view), view.remark, _unmentioned(opened.unmentioned)]
+    if view.job.request.private:
+        lines.append(f"It comes by direct message{f': {link}' if link else '.'}")
+    elif link:
+        lines.append(link)
+    return "\n".join(line for line in lines if line)
+
+
+def _held(opened: Opened) -> str:
+    if opened.view.free:
+        return f"{FREE[0].upper()}{FREE[1:]}, nothing is charged."
+    # How much the whole bot may still spend is the operator's business.
+    own = tuple(standing for standing in opened.standings if standing.limit is not LimitKind.BOT_MONTH)
+    least = narrowest(own)
+    held = f"{show_usd(opened.view.job.request.price_microusd)} on hold"
+    if least is None:
+        return f"{held}."
+    who = "this server has" if least.limit is LimitKind.GUILD_MONTH else "you have"
+    return f"{held}; {who} {show_usd(least.available_microusd or 0)} left until {stamp(least.window_ends_at)}."
+
+
+def _line(view: CardView) -> str:
+    place = f"{ordinal(view.place_in_line)} in line" if view.place_in_line else ""
+    done = f"usually done {stamp(view.usually_done_at)}" if view.usually_done_at else ""
+    both = DOT.join(part for part in (place, done) if part)
+    return f"{both[0].upper()}{both[1:]}." if both else ""
+
+
+def _unmentioned(numbers: tuple[int, ...]) -> str:
+    if not numbers:
+        return ""
+    pictures = "Picture" if len(numbers) == 1 else "Pictures"
+    names = listed([str(number) for number in numbers])
+    tokens = listed([f"[Image {number}]" for number in numbers])
+    return (
+        f"{pictures} {names} {'is' if len(numbers) == 1 else 'are'} not named in the prompt; write {tokens} to say how."
+    )
+
+
+def ended_text(view: CardView) -> str:
+    """Return how a job ended that has no card, or was just cancelled."""
+    return endings.sentence(view)
+
+
+def no_video_text(view: CardView) -> str:
+    """Return why a job has no video to show."""
+    job = view.job
+    if job.video is not None:
+        return "This video is no longer kept."
+    if job.state in FINAL_STATES:
+        return endings.sentence(view)
+    return f"There is no video yet: {FACE_WORDS[job.face]}. `/video status job:{job.job_id}` shows more."
+
+
+def too_large_text(job: Job, *, limit_bytes: int, link: str | None) -> str:
+    """Return how to get a video that is larger than Discord takes from the bot here."""
+    size_mib = (job.video.bytes_count if job.video else 0) / 2**20
+    where = f"It was posted here: {link}" if link else f"{show_command(job)} works where larger files are allowed."
+    return f"The video has {size_mib:.1f} MiB; Discord takes {limit_bytes / 2**20:.0f} MiB here.\n{where}"
+
+
+def quota_card(standings: Sequence[Standing]) -> Layout:
+    """Return where the person and the server stand, one line each."""
+    return boxed(Accent.GREY, text("**Your quota**", *(_standing(standing) for standing in standings)))
+
+
+def _standing(standing: Standing) -> str:
+    window = _WINDOW_WORDS.get(standing.limit, "The whole bot")
+    charged = show_usd(standing.committed_microusd - standing.on_hold_microusd)
+    used = f"{charged} charged, {show_usd(standing.on_hold_microusd)} on hold"
+    if standing.limit_microusd is None:
+        return f"{window}: no limit{DOT}{used}"
+    left = f"{show_usd(standing.available_microusd or 0)} of {show_usd(standing.limit_microusd)} left"
+    return f"{window}: {left}{DOT}{used}{DOT}starts again {stamp(standing.window_ends_at)}"
+
+
+def history_card(views: Sequence[CardView]) -> Layout:
+    """Return the newest jobs, newest first, each with what its video needs to be shown again."""
+    if not views:
+        return boxed(Accent.GREY, text(NO_JOBS))
+    return boxed(Accent.GREY, text("**Your newest videos**"), *(text(*_entry(view)) for view in views))
+
+
+def _entry(view: CardView) -> tuple[str, str]:
+    job = view.job
+    facts = [
+        FACE_WORDS[job.face],
+        stamp(job.created_at),
+        f"{job.request.duration_s} s",
+        job.request.resolution.value,
+        view.gateway_title,
+        money(view),
+        f"`{job.job_id}`",
+    ]
+    return f"**{shown(job.request.prompt, lines_max=1, characters_max=80)}**", DOT.join(facts)
+
+
+_EXAMPLES = (
+    "/video text prompt: A paper boat sails down a rainy street, camera low",
+    "/video image image: (your picture) prompt: The curtains move, the cat looks up duration: 8",
+    "/video reference prompt: [Image 1] hands [Image 2] a flower image1: (one) image2: (two)",
+)
+
+
+def help_card(offers: Sequence[Offer]) -> Layout:
+    """Return the one card of help; `offers` are for references, which every gateway can do, so that none is missing."""
+    does = (
+        "Type `/video`, say what happens, and the finished video comes into this channel. "
+        f"{DURATION_MIN_S} to {DURATION_MAX_S} s, 720p or 1080p, with sound; up to {PICTURES_MAX} reference pictures. "
+        "In the prompt a picture is called [Image 1]."
+    )
+    costs = [_cost(offer.capabilities) for offer in offers]
+    money_words = "The price is put on hold when you ask, charged when the video is there, released if it fails."
+    limits = "`/video quota` shows what you have left. `/video cancel` works while a video is in line."
+    return boxed(
+        Accent.GREY,
+        text("**What it does**", does),
+        text("**To copy**", *(f"```{example}```" for example in _EXAMPLES)),
+        text(f"**What it costs** (for {DURATION_DEFAULT_S} s)", *costs, money_words),
+        text("**Where the limits are**", limits),
+    )
+
+
+def _cost(facts: Capabilities) -> str:
+    title = gateway_and_model(facts.title, facts.model_title)
+    modes = listed([mode.value for mode in Mode if mode in facts.modes])
+    if facts.free:
+        return f"{title}: {FREE}{DOT}{modes}"
+    if not facts.configured:
+        return f"{title}: no key here"
+    prices = [
+        f"{show_usd(price_microusd)} at {resolution.value}"
+        for resolution in Resolution
+        if (price_microusd := facts.price_microusd(resolution=resolution, duration_s=DURATION_DEFAULT_S)) is not None
+    ]
+    return f"{title}: {', '.join(prices) or 'no price here'}{DOT}{modes}"

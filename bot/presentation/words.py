@@ -1,0 +1,70 @@
+"""The short phrases that cards, replies and private answers share, so that one thing is always called the same."""
+
+from datetime import datetime
+
+from bot.domain.job import Job, JobState, MessageRef
+from bot.domain.money import show_usd
+from bot.domain.ports import CardView
+from bot.domain.request import Mode
+
+DOT = " · "
+FREE = "free preview"
+MODE_WORDS = {Mode.TEXT: "text", Mode.IMAGE: "image", Mode.REFERENCE: "reference"}
+
+
+def stamp(moment: datetime) -> str:
+    """Return Discord's relative stamp, which counts down by itself."""
+    return f"<t:{int(moment.timestamp())}:R>"
+
+
+def ordinal(number: int) -> str:
+    suffix = "th" if number % 100 in {11, 12, 13} else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{suffix}"
+
+
+def counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
+def listed(things: list[str], *, last: str = "and") -> str:
+    """Join as in a sentence: ``a, b and c``."""
+    return things[0] if len(things) == 1 else f"{', '.join(things[:-1])} {last} {things[-1]}"
+
+
+def gateway_and_model(gateway_title: str, model_title: str) -> str:
+    return f"{gateway_title}, {model_title}" if model_title else gateway_title
+
+
+def message_link(message: MessageRef, *, guild_id: int | None) -> str:
+    """Return the message's address in Discord; `guild_id` None is a direct message."""
+    return f"https://discord.com/channels/{guild_id or '@me'}/{message.channel_id}/{message.message_id}"
+
+
+def money(view: CardView) -> str:
+    """Say what has happened to the price: on hold, charged or released."""
+    job = view.job
+    if view.free:
+        return FREE
+    price_microusd = job.request.price_microusd
+    if job.state is JobState.STORED:
+        charged_microusd = price_microusd if job.charged_microusd is None else job.charged_microusd
+        freed_microusd = price_microusd - charged_microusd
+        charged = f"{show_usd(charged_microusd)} charged"
+        return f"{charged}, {show_usd(freed_microusd)} released" if freed_microusd > 0 else charged
+    if job.state in {JobState.CANCELLED, JobState.FAILED, JobState.LOST}:
+        return f"{show_usd(price_microusd)} released"
+    return f"{show_usd(price_microusd)} on hold"
+
+
+def amount(view: CardView) -> str:
+    """Return what a finished video cost."""
+    if view.free:
+        return FREE
+    if view.job.state is JobState.LOST:
+        return "nothing charged"
+    charged_microusd = view.job.charged_microusd
+    return show_usd(view.job.request.price_microusd if charged_microusd is None else charged_microusd)
+
+
+def show_command(job: Job) -> str:
+    return f"`/video show job:{job.job_id}`"

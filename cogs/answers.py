@@ -1,0 +1,71 @@
+"""Answers an interaction privately: deferred first, refusals put into words, a dead token logged."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import discord
+
+from bot.domain.errors import VideoBotError
+from bot.presentation.layout import Layout
+from bot.presentation.replies import error_reply
+
+log = logging.getLogger(__name__)
+
+# The token of an interaction dies after 15 minutes (401 / 50027), and the network may fail. What else discord.py lets
+# through goes to the command tree, which logs it and tries to answer by another way.
+_FAILURES = (discord.HTTPException, OSError, TimeoutError)
+
+
+class PrivateAnswer:
+    """The one message only the asker sees. It can be said anew; a failure to say it is logged, never raised."""
+
+    def __init__(self, interaction: discord.Interaction) -> None:
+        self._interaction = interaction
+
+    async def say(self, text: str) -> None:
+        try:
+            await self._interaction.edit_original_response(
+                content=text, allowed_mentions=discord.AllowedMentions.none()
+            )
+        except _FAILURES as error:
+            self._log(error)
+
+    async def show(self, layout: Layout) -> None:
+        try:
+            await self._interaction.edit_original_response(view=layout, allowed_mentions=discord.AllowedMentions.none())
+        except _FAILURES as error:
+            self._log(error)
+
+    async def send_file(self, layout: Layout, file: discord.File) -> bool:
+        """Show a layout with its file; False when Discord finds the file too large after all.
+
+        A new file must come with the POST that completes the deferred answer: adding one to a Components V2 message by
+        PATCH can fail (discord-api-docs #7529).
+        """
+        try:
+            await self._interaction.followup.send(
+                view=layout, file=file, ephemeral=True, allowed_mentions=discord.AllowedMentions.none()
+            )
+        except discord.HTTPException as error:
+            self._log(error)
+            return error.status != 413 and error.code != 40005
+        except _FAILURES as error:
+            self._log(error)
+        return True
+
+    def _log(self, error: Exception) -> None:
+        detail = f"{error.status}/{error.code}" if isinstance(error, discord.HTTPException) else type(error).__name__
+        log.warning("private answer not given interaction_id=%s error=%s", self._interaction.id, detail)
+
+
+@asynccontextmanager
+async def private_answer(interaction: discord.Interaction) -> AsyncIterator[PrivateAnswer]:
+    """Defer privately, then answer; whatever is raised on purpose inside is answered in words."""
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    answer = PrivateAnswer(interaction)
+    try:
+        yield answer
+    except VideoBotError as error:
+        log.info("refused interaction_id=%s error=%s", interaction.id, type(error).__name__)
+        await answer.say(error_reply(error))

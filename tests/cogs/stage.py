@@ -1,0 +1,206 @@
+"""A simulated Discord with the real command group on a real service and store; gateways and messages are fakes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import simcord
+
+from bot.adapters.discord.client import GallopBot
+from bot.adapters.media.library import FileLibrary
+from bot.adapters.media.pictures import PictureIntake
+from bot.adapters.store.sqlite import SqliteStore, open_store
+from bot.domain.job import Job
+from bot.domain.job_runner import JobRunner
+from bot.domain.job_views import JobViews
+from bot.domain.offers import Serving
+from bot.domain.pricing import Capabilities, ModeCapability, Overbilled, PriceRow
+from bot.domain.quota import Caps, Limits
+from bot.domain.request import Attachment, Mode, PictureRules, Resolution
+from bot.domain.request_pace import RequestPace
+from bot.domain.submitting import Submitter, WatchTimes
+from bot.domain.telling import Teller
+from bot.domain.video_service import VideoService
+from bot.domain.watching import Watcher
+from cogs.video import VideoCog
+from tests.fakes import RULES, FakeClock, FakeGateway, FakeHosting, FakeMessenger, capabilities
+
+LIMITS = Limits(5_000_000, 50_000_000, 100_000_000, 200_000_000)
+PICTURES = {
+    Mode.TEXT: None,
+    Mode.IMAGE: PictureRules(count_min=1, count_max=1, short_side_min_px=300, bytes_max=10_000_000),
+    Mode.REFERENCE: RULES,
+}
+FIVE_RATIOS = ("16:9", "9:16", "1:1", "4:3", "3:4")
+
+
+def gateways() -> list[Capabilities]:
+    """The four gateways as members meet them."""
+    shortapi_modes = {
+        mode: ModeCapability(
+            model=f"alibaba/happyhorse-1.0/{mode}-to-video",
+            ratios=() if mode is Mode.IMAGE else FIVE_RATIOS,
+            pictures=PICTURES[mode],
+            picture_token="character{n}",
+        )
+        for mode in Mode
+    }
+    references = ModeCapability("happyhorse-1.0-r2v", FIVE_RATIOS, pictures=RULES, seed=True, negative_prompt=True)
+    return [
+        capabilities("shortapi", title="ShortAPI", model_title="HappyHorse 1.0", modes=shortapi_modes),
+        capabilities("hiapi", title="HiAPI", prices={Resolution.P720: PriceRow(second_microusd=150_000)}),
+        capabilities("pixeldojo", title="PixelDojo", model_title="HappyHorse 1.0", modes={Mode.REFERENCE: references}),
+        capabilities(
+            "animatic",
+            title="Animatic",
+            model_title="preview",
+            prices={},
+            free=True,
+            fetches_pictures=False,
+            jobs_per_user_day=10,
+        ),
+    ]
+
+
+@dataclass
+class Stage:
+    """Everything a test of a command looks at."""
+
+    env: Any
+    bot: GallopBot
+    guild: Any
+    channel: Any
+    member: Any
+    service: VideoService
+    runner: JobRunner
+    store: SqliteStore
+    library: FileLibrary
+    messenger: FakeMessenger
+    clock: FakeClock
+
+    def loosen(self) -> None:
+        """Let every value through that Discord itself would stop: ranges, lengths and choices."""
+        _loosen(self.env.backend.find_command("video", self.guild.id))
+
+    async def slash(self, name: str, **options: Any) -> Any:
+        return await self.member.slash(self.channel, f"video {name}", **options)
+
+    async def say(self, name: str, **options: Any) -> str:
+        """Run a command and return the text of its private answer."""
+        result = await self.slash(name, **options)
+        assert result.ephemeral
+        return shown(result)
+
+    async def newest_job(self) -> Job:
+        [job, *_] = await self.store.jobs_of(self.member.id, limit=1)
+        return job
+
+
+def _loosen(option: dict[str, Any]) -> None:
+    for limit in ("min_value", "max_value", "min_length", "max_length", "choices"):
+        option.pop(limit, None)
+    for inner in option.get("options", []):
+        _loosen(inner)
+
+
+def shown(result: Any) -> str:
+    """Return every word of an answer, whichever kind of message it is."""
+    message = result.response
+    return message.content or "\n".join(texts(message.components))
+
+
+def texts(components: list[dict[str, Any]]) -> list[str]:
+    found = []
+    for component in components:
+        found += [component["content"]] if "content" in component else []
+        found += texts(component.get("components", []))
+    return found
+
+
+@asynccontextmanager
+async def stage(
+    folder: Path, *, limits: Limits = LIMITS, served: bool = True, jobs_run: bool = True
+) -> AsyncIterator[Stage]:
+    """Open a guild with one member. Jobs get their card and stay in line.
+
+    `served` opens the guild for paid gateways; without `jobs_run` nothing happens to a job.
+    """
+    async with open_store(folder / "gallop.db") as store:
+        bot = GallopBot()
+        made = _wire(store, folder, bot, limits=limits, served=served)
+        await bot.add_cog(VideoCog(bot, made["service"]))
+        running = asyncio.create_task(made["runner"].run()) if jobs_run else None
+        try:
+            async with simcord.run(bot, shard_count=1) as env:
+                await bot.tree.sync()
+                made["cdn"].append(env)
+                guild = env.create_guild()
+                member = guild.add_member(env.create_user("mia"))
+                del made["cdn"]
+                yield Stage(
+                    env=env,
+                    bot=bot,
+                    guild=guild,
+                    channel=guild.create_text_channel("general"),
+                    member=member,
+                    store=store,
+                    **made,
+                )
+        finally:
+            if running is not None:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+
+
+def _wire(store: SqliteStore, folder: Path, bot: GallopBot, *, limits: Limits, served: bool) -> dict[str, Any]:
+    clock, messenger, library, envs = FakeClock(), FakeMessenger(), FileLibrary(folder), []
+    fakes = {facts.gateway: FakeGateway(facts) for facts in gateways()}
+    views = JobViews(store=store, gateways=fakes, clock=clock)
+    paces = {name: RequestPace(6_000, clock) for name in fakes}
+    times = WatchTimes(first_s=20.0)
+
+    async def fetch(attachment: Attachment) -> bytes:
+        data = envs[0].backend.cdn.get(attachment.address)
+        assert data is not None
+        return data
+
+    async def remember(_rows: str) -> None: ...
+
+    shared = {
+        "store": store,
+        "gateways": fakes,
+        "views": views,
+        "overbilled": Overbilled(None, remember),
+        "clock": clock,
+    }
+    runner = JobRunner(
+        store=store,
+        gateways=fakes,
+        paces=paces,
+        submitter=Submitter(**shared, library=library, messenger=messenger, hosting=FakeHosting(), times=times),
+        watcher=Watcher(**shared, library=library, paces=paces, times=times),
+        teller=Teller(store=store, messenger=messenger, views=views, clock=clock, started_at=clock.now()),
+        caps=Caps(per_user=0, per_guild=0, per_gateway=0),
+        times=times,
+        clock=clock,
+    )
+    service = VideoService(
+        **shared,
+        pictures=PictureIntake(fetch=fetch, library=library),
+        library=library,
+        messenger=messenger,
+        runner=runner,
+        serving=Serving(None if served else frozenset({1}), frozenset),
+        limits=limits,
+    )
+    return {
+        "service": service,
+        "runner": runner,
+        "library": library,
+        "messenger": messenger,
+        "clock": clock,
+        "cdn": envs,
+    }
