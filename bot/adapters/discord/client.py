@@ -1,0 +1,139 @@
+"""The connection to Discord: logging in, registering commands, answering every failed command, closing."""
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+import aiohttp
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot.adapters.discord.answers import CallFailed, sorted_failures
+from bot.domain.errors import RequestRejected, StartFailed
+from bot.presentation.replies import error_reply
+
+log = logging.getLogger(__name__)
+
+API_URL: Final = "https://discord.com/api/v10"
+COMMANDS_NOTE: Final = "commands"
+NOT_ALLOWED: Final = "You may not use this command here. Nothing was held."
+
+
+class AnsweringTree(app_commands.CommandTree["GallopBot"]):
+    """A command tree whose every failure ends in an answer, also after a deferral.
+
+    discord.py's own only logs (2.7.1 tree.py:795), which leaves a deferred command "thinking" for ever.
+    """
+
+    async def on_error(self, interaction: discord.Interaction["GallopBot"], error: Exception, /) -> None:
+        """Answer a failed interaction; cogs call it for their buttons, too."""
+        answer = NOT_ALLOWED if isinstance(error, app_commands.CheckFailure) else error_reply(error)
+        cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
+        if not isinstance(cause, RequestRejected | app_commands.CheckFailure):
+            command = interaction.command.qualified_name if interaction.command is not None else None
+            log.error("command failed interaction_id=%s command=%s", interaction.id, command, exc_info=cause)
+        try:
+            async with sorted_failures():
+                await _send_privately(interaction, answer)
+        except CallFailed as failed:
+            log.warning("failure not answered interaction_id=%s reason=%s", interaction.id, failed)
+
+
+async def _send_privately(interaction: discord.Interaction["GallopBot"], answer: str) -> None:
+    if interaction.response.is_done():
+        # After a deferral Discord puts the first follow-up in the place of "thinking".
+        await interaction.followup.send(answer, ephemeral=True)
+    else:
+        await interaction.response.send_message(answer, ephemeral=True)
+
+
+class GallopBot(commands.AutoShardedBot):
+    """discord.py's client with Gallop's settings. Start-up is `log_in`, then `run_until`."""
+
+    def __init__(self, *, api_url: str | None = None, guild_ready_timeout_s: float = 2.0) -> None:
+        self.api_url = (api_url or API_URL).rstrip("/")
+        # discord.py has no other hook for its REST address, and it is the class's: one Discord per process.
+        # The gateway follows by itself, since a sharded client asks /gateway/bot.
+        discord.http.Route.BASE = self.api_url
+        super().__init__(
+            command_prefix=commands.when_mentioned,
+            help_command=None,
+            tree_cls=AnsweringTree,
+            intents=discord.Intents(guilds=True),
+            allowed_mentions=discord.AllowedMentions.none(),
+            max_messages=None,
+            guild_ready_timeout=guild_ready_timeout_s,
+        )
+
+    async def log_in(self, token: str) -> None:
+        """Log in over REST; no gateway connection yet.
+
+        Raises:
+            StartFailed: the token was refused, or Discord could not be reached.
+        """
+        try:
+            await self.login(token)
+        except discord.LoginFailure as error:
+            await self.close()
+            raise StartFailed(
+                "DISCORD_TOKEN was refused by Discord. Copy it again from the application's page (Bot, Reset Token)."
+            ) from error
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+            await self.close()
+            raise StartFailed(f"Discord could not be reached at {self.api_url}: {type(error).__name__}.") from error
+
+    def operator_ids(self, configured: Iterable[int] = ()) -> frozenset[int]:
+        """Return the configured operators, else the application's owner or the accepted members of its team."""
+        chosen = frozenset(configured)
+        if chosen or self.application is None:
+            return chosen
+        team = self.application.team
+        if team is None:
+            return frozenset({self.application.owner.id})
+        accepted = discord.TeamMembershipState.accepted
+        return frozenset(member.id for member in team.members if member.membership_state is accepted)
+
+    async def sync_if_changed(
+        self, get_note: Callable[[str], Awaitable[str | None]], set_note: Callable[[str, str], Awaitable[None]]
+    ) -> bool:
+        """Register the commands where they differ from what was registered last; say whether they were sent.
+
+        Raises:
+            StartFailed: Discord refused them.
+        """
+        payload = sorted(json.dumps(command.to_dict(self.tree), sort_keys=True) for command in self.tree.get_commands())
+        state = json.dumps([self.api_url, self.application_id, payload])
+        digest = hashlib.sha256(state.encode()).hexdigest()
+        if await get_note(COMMANDS_NOTE) == digest:
+            return False
+        try:
+            await self.tree.sync()
+        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+            raise StartFailed(f"Discord did not take the commands: {error}") from error
+        await set_note(COMMANDS_NOTE, digest)
+        log.info("commands registered count=%s", len(payload))
+        return True
+
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Stay connected to the gateway until `stop` is set, then close. discord.py reconnects by itself meanwhile.
+
+        Raises:
+            StartFailed: Discord ended the connection for good.
+        """
+        connection = asyncio.create_task(self.connect(reconnect=True))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({connection, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if connection.done():
+                await connection
+        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+            raise StartFailed(f"Discord ended the connection: {type(error).__name__}.") from error
+        finally:
+            stopping.cancel()
+            await self.close()
+            connection.cancel()
+            await asyncio.gather(connection, stopping, return_exceptions=True)
