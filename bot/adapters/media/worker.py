@@ -1,0 +1,44 @@
+"""The child process of the media work: lowers its priority, bounds its memory, reads a request, writes the answer."""
+
+import base64
+import json
+import os
+import resource
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+MEMORY_MAX_BYTES = 2 * 1024**3
+
+
+def main() -> None:
+    """Do the work named by the first argument: JSON on standard input to JSON on standard output."""
+    os.nice(10)
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX_BYTES, MEMORY_MAX_BYTES))
+    request = json.load(sys.stdin)
+    json.dump(_do(sys.argv[1], request), sys.stdout)
+
+
+def _do(work: str, request: dict[str, Any]) -> dict[str, Any]:
+    from bot.adapters.media import transcode
+
+    match work:
+        case "probe":
+            return asdict(transcode.measure(Path(request["path"])))
+        case "fit":
+            return asdict(transcode.fit(Path(request["path"]), Path(request["target"]), request["bytes_max"]))
+        case "last_frame":
+            return {"png": base64.b64encode(transcode.last_frame(Path(request["path"]))).decode()}
+        case "render":
+            from bot.adapters.media import encode
+
+            encode.render(**{**request, "target": Path(request["target"])})
+            return {}
+        case _:
+            raise ValueError(work)
+
+
+if __name__ == "__main__":
+    main()
