@@ -186,6 +186,7 @@ class Refusal(StrEnum):
     CONTENT = "content"
     REQUEST = "request"
     PICTURE = "picture"
+    FACE = "face"
     KEY = "key"
     CREDIT = "credit"
     BUSY = "busy"

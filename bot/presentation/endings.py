@@ -21,6 +21,7 @@ _OF_REFUSAL = {
     Refusal.CONTENT: "{gateway} refused {what}: it breaks the content rules there.",
     Refusal.REQUEST: "{gateway} refused these options.",
     Refusal.PICTURE: "{gateway} refused {what}: it cannot be used there.",
+    Refusal.FACE: "{gateway} refused {what}: it shows a real person's face.",
     Refusal.KEY: "{gateway} does not accept this bot's key.",
     Refusal.CREDIT: "{gateway} has no credit left for this bot.",
     Refusal.BUSY: "{gateway} is too busy to take new videos.",
@@ -33,6 +34,7 @@ _NOW_AFTER_REFUSAL = {
     Refusal.CONTENT: "Change it and ask again.",
     Refusal.REQUEST: "Ask again with other options or another gateway.",
     Refusal.PICTURE: "Ask again with another picture.",
+    Refusal.FACE: "Ask again with another picture.",
     Refusal.KEY: "Another gateway may work; the operator has to look at this one.",
     Refusal.CREDIT: "Another gateway may work; the operator has to look at this one.",
     Refusal.BUSY: "Ask again later, or choose another gateway.",
@@ -76,7 +78,7 @@ def _failed(job: Job, gateway: str) -> str:
 def _what(job: Job, refusal: Refusal) -> str:
     if job.refused_picture is not None:
         return f"picture {job.refused_picture}"
-    if refusal is Refusal.PICTURE:
+    if refusal in {Refusal.PICTURE, Refusal.FACE}:
         return "the picture" if len(job.images) == 1 else "a picture"
     return "this request"
 

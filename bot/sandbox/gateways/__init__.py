@@ -1,0 +1,1 @@
+"""The sandbox's three gateways: strict emulators of their wire contracts, on loopback."""
