@@ -1,0 +1,177 @@
+"""The `gallop` command: starts what was asked for, and turns what stops it into one sentence and an exit code."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bot import logs
+from bot.config import Settings, load_settings
+from bot.domain.errors import StartFailed
+
+if TYPE_CHECKING:
+    from bot.sandbox.demo import Report
+
+_BOT_ENDS_WITHIN_S = 15.0
+
+
+@click.group(help="Gallop: a slash command, pictures, and a HappyHorse video in the channel, within a quota.")
+@click.version_option(package_name="gallop")
+def cli() -> None:
+    """Collect the subcommands."""
+
+
+def main() -> None:
+    """Run the command line; a StartFailed is its sentence on stderr and its exit code."""
+    try:
+        cli.main(standalone_mode=True)
+    except StartFailed as error:
+        print(error.sentence, file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+@cli.command(help="Run the bot until SIGTERM or Ctrl-C.")
+def run() -> None:
+    settings = _configured()
+    _in_loop(lambda stop: _run(settings, stop))
+
+
+@cli.command(help="Try the whole bot on this machine alone: no account, no key, no cost.")
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write what came of it as JSON.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo"),
+    show_default=True,
+    help="Where the posted videos are saved.",
+)
+def demo(report: Path | None, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    result = asyncio.run(_demo(folder))
+    _write(report, result)
+    sys.exit(0 if result.ok else 1)
+
+
+@cli.command(help="Check the set-up and say what to do about what is wrong.")
+def doctor() -> None:
+    from bot import app
+
+    settings = load_settings()
+    logs.configure(level=logging.ERROR, secrets=settings.secrets())
+    checks = asyncio.run(app.check_up(settings))
+    for check in checks:
+        print(f"{check.mark} {check.text}" + (f"\n    → {check.next_step}" if check.next_step else ""))
+    sys.exit(0 if all(check.ok for check in checks) else 1)
+
+
+@cli.command(help="Stop spending: no new jobs, no submissions. Jobs already at a gateway go on.")
+def pause() -> None:
+    _switch(paused=True)
+    print("Paused. Nothing is submitted until `gallop resume`; jobs already at a gateway go on.")
+
+
+@cli.command(help="Allow spending again.")
+def resume() -> None:
+    _switch(paused=False)
+    print("Resumed.")
+
+
+def _configured() -> Settings:
+    settings = load_settings()
+    logs.configure(level=logging.INFO, secrets=settings.secrets())
+    return settings
+
+
+async def _run(settings: Settings, stop: asyncio.Event) -> None:
+    from bot import app
+
+    _ = settings.bot_token
+    async with app.open_app(settings) as opened:
+        for line in app.parts_table(opened):
+            print(line, flush=True)
+        await opened.run(stop)
+
+
+def _switch(*, paused: bool) -> None:
+    from bot import app
+
+    asyncio.run(app.set_paused(_configured(), paused=paused))
+
+
+def _in_loop(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Run until done; SIGTERM and Ctrl-C set the event instead of tearing things apart."""
+
+    async def run_with_signals() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signal_number, stop.set)
+        await work(stop)
+
+    asyncio.run(run_with_signals())
+
+
+async def _demo(folder: Path) -> "Report":
+    from bot import app
+    from bot.sandbox.demo import run_demo
+
+    with tempfile.TemporaryDirectory(prefix="gallop-demo-") as home:
+        data = {"DATABASE_URL": f"sqlite:///{home}/gallop.db", "DATA_DIR": f"{home}/data"}
+
+        def start_bot(settings: Mapping[str, str]) -> Any:
+            return _bot_process({**settings, **data}, home=Path(home), log_path=folder / "bot.log")
+
+        return await run_demo(
+            folder=folder,
+            start_bot=start_bot,
+            read_books=lambda: app.read_books(Path(home) / "gallop.db"),
+            say=lambda line: print(line, flush=True),
+        )
+
+
+def _write(report: Path | None, result: "Report") -> None:
+    from bot.sandbox.demo_table import table
+
+    if report is not None:
+        report.write_text(json.dumps(result.as_json(), indent=2) + "\n")
+    for line in table(result):
+        print(line)
+
+
+@asynccontextmanager
+async def _bot_process(settings: Mapping[str, str], *, home: Path, log_path: Path) -> AsyncIterator[None]:
+    """Run `gallop run` as a process of its own, as an operator would, with these settings and no others."""
+    known = {name.upper() for name in Settings.model_fields}
+    inherited = {name: value for name, value in os.environ.items() if name.upper() not in known}
+    with log_path.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bot", "run"),
+            cwd=home,
+            env={**inherited, "PYTHONPATH": str(Path(__file__).parents[1]), **settings},
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            yield
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(_BOT_ENDS_WITHIN_S):
+                exit_code = await process.wait()
+            if exit_code:
+                raise StartFailed(f"The bot ended with exit code {exit_code}; see {log_path}.", 1)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+if __name__ == "__main__":
+    main()

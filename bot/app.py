@@ -1,0 +1,376 @@
+"""The composition root: the only module that names concrete adapters; it opens, wires and closes them."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from bot import doctor
+from bot.adapters.clock import SystemClock
+from bot.adapters.discord import attachments
+from bot.adapters.discord.client import GallopBot
+from bot.adapters.discord.delivery import DiscordMessenger
+from bot.adapters.discord.hosting import DiscordHosting, WebHosting
+from bot.adapters.discord.places import Places
+from bot.adapters.discord.posting import Posting
+from bot.adapters.discord.uploads import MIB, UploadLimits, VideoFiles
+from bot.adapters.gateways.animatic import Animatic
+from bot.adapters.gateways.download import download
+from bot.adapters.gateways.hiapi import HiApi
+from bot.adapters.gateways.pixeldojo import PixelDojo
+from bot.adapters.gateways.shortapi import ShortApi
+from bot.adapters.media import video
+from bot.adapters.media.library import FileLibrary
+from bot.adapters.media.pictures import PictureIntake
+from bot.adapters.media.render import render_to
+from bot.adapters.store.sqlite import SqliteStore, only_one, open_store
+from bot.adapters.web import MediaLinks, MediaRoutes, WebServer, media_secret
+from bot.config import AttachmentHost, Settings
+from bot.domain.errors import StartFailed
+from bot.domain.job import Job, JobBook
+from bot.domain.job_runner import JobRunner
+from bot.domain.job_views import JobViews
+from bot.domain.money import show_usd
+from bot.domain.offers import Serving
+from bot.domain.ports import Clock, Gateway, Hosting, Messenger
+from bot.domain.pricing import Capabilities, Overbilled
+from bot.domain.request import ATTACHMENT_BYTES_MAX
+from bot.domain.request_pace import RequestPace
+from bot.domain.submitting import Submitter, WatchTimes
+from bot.domain.telling import Teller
+from bot.domain.video_service import VideoService
+from bot.domain.watching import Watcher
+from cogs.video import VideoCog
+
+log = logging.getLogger(__name__)
+
+_OVERBILLED_NOTE = "overbilled"
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything that runs, opened and wired."""
+
+    settings: Settings
+    bot: GallopBot
+    store: SqliteStore
+    service: VideoService
+    runner: JobRunner
+    gateways: Mapping[str, Gateway]
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Log in, register the commands, and carry jobs until `stop` is set; then end cleanly.
+
+        Submissions under way are awaited up to 60 s. Whatever else was going on continues at the next start.
+
+        Raises:
+            StartFailed: Discord cannot be used.
+        """
+        await self.bot.log_in(self.settings.bot_token)
+        await self.bot.sync_if_changed(self.store.note, self.store.set_note)
+        jobs_at_rest = asyncio.Event()
+        connection = asyncio.create_task(self.bot.run_until(jobs_at_rest))
+        jobs = asyncio.create_task(self.runner.run())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({connection, jobs, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            log.info("stopping")
+            self.runner.stop()
+            await jobs
+            jobs_at_rest.set()
+            await connection
+        finally:
+            for task in (stopping, jobs, connection):
+                task.cancel()
+            await asyncio.gather(stopping, jobs, connection, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What everything else stands on."""
+
+    settings: Settings
+    clock: Clock
+    store: SqliteStore
+    library: FileLibrary
+    gateways: Mapping[str, Gateway]
+    links: MediaLinks | None
+
+
+@asynccontextmanager
+async def open_app(settings: Settings) -> AsyncIterator[App]:
+    """Open and wire everything; Discord is not talked to yet.
+
+    Raises:
+        StartFailed: one sentence says which setting, file or port cannot be used.
+    """
+    async with AsyncExitStack() as stack:
+        ground = await _lay_ground(settings, stack)
+        await _open_web(ground, stack)
+        bot = GallopBot(api_url=settings.discord_api_url)
+        stack.push_async_callback(bot.close)
+        places, posting = Places(bot), Posting()
+        messenger = _messenger(ground, places, posting)
+        views = JobViews(store=ground.store, gateways=ground.gateways, clock=ground.clock)
+        overbilled = await _overbilled(ground.store)
+        runner = _runner(ground, messenger, _hosting(ground, places, posting), views, overbilled)
+        service = _service(
+            ground,
+            pictures=await _pictures(ground, stack),
+            bot=bot,
+            messenger=messenger,
+            runner=runner,
+            views=views,
+            overbilled=overbilled,
+        )
+        await bot.add_cog(VideoCog(bot, service))
+        yield App(settings, bot, ground.store, service, runner, ground.gateways)
+
+
+async def check_up(settings: Settings) -> list[doctor.Check]:
+    """Run the doctor's checks with the parts that `run` would use."""
+    async with AsyncExitStack() as stack:
+        library = FileLibrary(settings.data_dir)
+        gateways = open_gateways(settings, library)
+        for gateway in gateways.values():
+            stack.push_async_callback(gateway.aclose)
+        bot = GallopBot(api_url=settings.discord_api_url)
+        stack.push_async_callback(bot.close)
+        return await doctor.check_up(settings, bot=bot, gateways=gateways.values(), library=library)
+
+
+async def set_paused(settings: Settings, *, paused: bool) -> None:
+    """Turn the kill switch; a running bot sees it at its next submission."""
+    async with open_store(settings.database_path) as store:
+        await store.set_paused(paused)
+
+
+async def read_books(database_path: Path) -> list[JobBook]:
+    async with open_store(database_path) as store:
+        return await store.books()
+
+
+def parts_table(app: App) -> list[str]:
+    """Return what start-up prints: each part and its state."""
+    settings, limits = app.settings, app.settings.limits()
+    guilds = "every guild" if settings.guild_ids is None else f"{len(settings.guild_ids)} listed guilds"
+    if settings.guild_ids == frozenset():
+        guilds = "guilds owned by an operator"
+    rows = [
+        ("database", str(settings.database_path)),
+        ("files", f"{settings.data_dir}, kept {settings.retention_days} days"),
+        ("discord", settings.discord_api_url),
+        ("pictures", f"hosted by {settings.attachment_host.value}"),
+        ("paid gateways for", guilds),
+        ("quota", f"{_shown(limits.user_day_microusd)} a day and person, {_shown(limits.bot_month_microusd)} a month"),
+        *((gateway.capabilities.title, _gateway_state(gateway.capabilities)) for gateway in app.gateways.values()),
+    ]
+    return [f"{name:<18} {state}" for name, state in rows]
+
+
+def _gateway_state(facts: Capabilities) -> str:
+    if facts.free:
+        return "free previews"
+    if not facts.configured:
+        return f"off: {facts.gateway.upper()}_KEY is not set"
+    prices = [f"{name} {show_usd(row.price_microusd(5))} for 5 s" for name, row in facts.prices.items()]
+    return ", ".join(prices) or "off: no price is set"
+
+
+def _shown(limit_microusd: int | None) -> str:
+    return "unlimited" if limit_microusd is None else show_usd(limit_microusd)
+
+
+def open_gateways(settings: Settings, library: FileLibrary) -> dict[str, Gateway]:
+    """Return every gateway by name, also those without a key: jobs of before still need their titles and reads."""
+    made: list[Gateway] = [
+        ShortApi(
+            key=settings.shortapi_key,
+            base_url=settings.shortapi_url,
+            requests_per_min=settings.shortapi_requests_per_min,
+            task_life_s=settings.task_life_s,
+        ),
+        HiApi(
+            key=settings.hiapi_key,
+            base_url=settings.hiapi_url,
+            prices=settings.hiapi_prices(),
+            requests_per_min=settings.hiapi_requests_per_min,
+            task_life_s=settings.task_life_s,
+        ),
+        PixelDojo(
+            key=settings.pixeldojo_key,
+            base_url=settings.pixeldojo_url,
+            prices=settings.pixeldojo_prices(),
+            credit_usd=settings.pixeldojo_credit_usd,
+            requests_per_min=settings.pixeldojo_requests_per_min,
+            task_life_s=settings.task_life_s,
+        ),
+        Animatic(folder=settings.data_dir / "animatic", library=library, renderer=render_to),
+    ]
+    return {gateway.capabilities.gateway: gateway for gateway in made}
+
+
+def watch_times(settings: Settings) -> WatchTimes:
+    return WatchTimes(
+        first_s=settings.watch_first_s,
+        interval_s=settings.watch_interval_s,
+        interval_max_s=settings.watch_interval_max_s,
+        slow_after_s=settings.slow_after_s,
+        task_life_s=settings.task_life_s,
+    )
+
+
+async def _lay_ground(settings: Settings, stack: AsyncExitStack) -> _Ground:
+    clock = SystemClock()
+    stack.enter_context(only_one(settings.database_path))
+    store = await stack.enter_async_context(open_store(settings.database_path))
+    library = FileLibrary(settings.data_dir)
+    gateways = open_gateways(settings, library)
+    for gateway in gateways.values():
+        stack.push_async_callback(gateway.aclose)
+        if isinstance(gateway, PixelDojo) and gateway.capabilities.configured:
+            await gateway.prepare()
+    links = None
+    if settings.public_url is not None:
+        links = MediaLinks(await media_secret(store), settings.public_url, clock)
+    return _Ground(settings, clock, store, library, gateways, links)
+
+
+async def _open_web(ground: _Ground, stack: AsyncExitStack) -> None:
+    """Listen where PUBLIC_URL needs it; else for health checks alone, which are not worth failing for."""
+    settings = ground.settings
+    routes = MediaRoutes(ground.library, ground.links).routes() if ground.links is not None else []
+    server = WebServer(routes, host=settings.http_host, port=settings.http_port)
+    stack.push_async_callback(server.aclose)
+    try:
+        await server.open()
+    except StartFailed as error:
+        if settings.public_url is not None:
+            raise
+        log.warning("no health check: %s", error.sentence)
+
+
+def _messenger(ground: _Ground, places: Places, posting: Posting) -> DiscordMessenger:
+    def link(job: Job) -> str | None:
+        return ground.links.video(job.video.name) if ground.links is not None and job.video is not None else None
+
+    async def plays_inline(path: Path) -> bool:
+        return video.plays_inline(await video.probe(path))
+
+    work_dir = ground.settings.data_dir / "fitted"
+    work_dir.mkdir(parents=True, exist_ok=True)
+    return DiscordMessenger(
+        places=places,
+        posting=posting,
+        library=ground.library,
+        limits=UploadLimits(ground.store, ground.clock, bytes_default=ground.settings.upload_mib * MIB),
+        videos=VideoFiles(ground.library, work_dir=work_dir, fit=video.fit, plays_inline=plays_inline),
+        clock=ground.clock,
+        link=link,
+    )
+
+
+def _hosting(ground: _Ground, places: Places, posting: Posting) -> Hosting:
+    if ground.settings.attachment_host is AttachmentHost.WEB and ground.links is not None:
+        return WebHosting(ground.links)
+    return DiscordHosting(
+        places=places,
+        posting=posting,
+        library=ground.library,
+        remember=ground.store.pictures_posted,
+        staging_channel_id=ground.settings.staging_channel_id,
+    )
+
+
+async def _pictures(ground: _Ground, stack: AsyncExitStack) -> PictureIntake:
+    client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+    await stack.enter_async_context(client)
+    fetch = partial(
+        download,
+        gateway="discord",
+        client=client,
+        hosts=attachments.HOSTS,
+        # A Discord on this machine hands out its own files.
+        own_host=urlsplit(ground.settings.discord_api_url).hostname,
+        bytes_max=ATTACHMENT_BYTES_MAX + 1,
+        timeout_s=attachments.TIMEOUT_S,
+        video=False,
+    )
+    return PictureIntake(fetch=attachments.AttachmentFetcher(fetch), library=ground.library)
+
+
+async def _overbilled(store: SqliteStore) -> Overbilled:
+    return Overbilled(await store.note(_OVERBILLED_NOTE), lambda rows: store.set_note(_OVERBILLED_NOTE, rows))
+
+
+def _runner(
+    ground: _Ground, messenger: Messenger, hosting: Hosting, views: JobViews, overbilled: Overbilled
+) -> JobRunner:
+    store, gateways, library, clock = ground.store, ground.gateways, ground.library, ground.clock
+    times = watch_times(ground.settings)
+    paces = {name: RequestPace(gateway.capabilities.requests_per_min, clock) for name, gateway in gateways.items()}
+    submitter = Submitter(
+        store=store,
+        gateways=gateways,
+        library=library,
+        messenger=messenger,
+        hosting=hosting,
+        views=views,
+        overbilled=overbilled,
+        times=times,
+        clock=clock,
+    )
+    watcher = Watcher(
+        store=store,
+        gateways=gateways,
+        paces=paces,
+        library=library,
+        views=views,
+        overbilled=overbilled,
+        times=times,
+        clock=clock,
+    )
+    teller = Teller(store=store, messenger=messenger, views=views, clock=clock, started_at=clock.now())
+    return JobRunner(
+        store=store,
+        gateways=gateways,
+        paces=paces,
+        submitter=submitter,
+        watcher=watcher,
+        teller=teller,
+        caps=ground.settings.caps(),
+        times=times,
+        clock=clock,
+    )
+
+
+def _service(
+    ground: _Ground,
+    *,
+    pictures: PictureIntake,
+    bot: GallopBot,
+    messenger: Messenger,
+    runner: JobRunner,
+    views: JobViews,
+    overbilled: Overbilled,
+) -> VideoService:
+    settings = ground.settings
+    return VideoService(
+        store=ground.store,
+        gateways=ground.gateways,
+        pictures=pictures,
+        library=ground.library,
+        messenger=messenger,
+        runner=runner,
+        views=views,
+        serving=Serving(settings.guild_ids, lambda: bot.operator_ids(settings.operator_ids)),
+        overbilled=overbilled,
+        limits=settings.limits(),
+        clock=ground.clock,
+    )

@@ -1,0 +1,199 @@
+"""Checks the set-up part by part and says what to do about what is wrong; spends nothing and changes nothing."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import av
+import discord
+import httpx
+
+from bot.adapters.discord.client import GallopBot
+from bot.adapters.store.sqlite import open_store
+from bot.config import Settings
+from bot.domain.errors import GatewayUnavailable, Refusal, StartFailed, StoreFailed
+from bot.domain.ports import Gateway, Library
+from bot.domain.pricing import Capabilities
+from bot.domain.request import Mode, Resolution
+from bot.domain.submitting import FREE_BYTES_MIN
+
+# What delivery needs: see, send (also in threads), embed, attach, and read the history; together 274878024704.
+PERMISSIONS = discord.Permissions(
+    view_channel=True,
+    send_messages=True,
+    send_messages_in_threads=True,
+    embed_links=True,
+    attach_files=True,
+    read_message_history=True,
+)
+_GUILDS_MAX = 20
+_TIMEOUT_S = 10.0
+_NO_SUCH_JOB = "gallop-doctor"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the doctor. `next_step` says what to do; empty where nothing needs doing."""
+
+    ok: bool
+    text: str
+    next_step: str = ""
+
+    @property
+    def mark(self) -> str:
+        return "✓" if self.ok else "✗"
+
+
+async def check_up(settings: Settings, *, bot: GallopBot, gateways: Iterable[Gateway], library: Library) -> list[Check]:
+    """Return every check, in the order in which an operator would mend things."""
+    checks = [await check_database(settings.database_path), await check_disk(library), check_codecs()]
+    for gateway in gateways:
+        checks += await check_gateway(gateway)
+    checks += await check_discord(settings, bot)
+    checks.append(await check_public_address(settings.public_url))
+    return checks
+
+
+async def check_database(path: Path) -> Check:
+    try:
+        async with open_store(path) as store:
+            paused = await store.paused()
+    except StartFailed as error:
+        return Check(False, "Database cannot be used.", error.sentence)
+    except StoreFailed:
+        return Check(False, f"Database {path} cannot be read.", "Check the disk, and restore the file from a backup.")
+    if paused:
+        return Check(True, f"Database {path} works; spending is paused.", "`gallop resume` allows it again.")
+    return Check(True, f"Database {path} works.")
+
+
+async def check_disk(library: Library) -> Check:
+    free = await library.free_bytes()
+    text = f"Disk: {free / 1e9:.1f} GB free."
+    if free < FREE_BYTES_MIN:
+        return Check(False, text, "Below 1 GB nothing is submitted: make room, or move DATA_DIR.")
+    return Check(True, text)
+
+
+def check_codecs() -> Check:
+    missing = [name for name in ("libx264", "aac") if name not in av.codecs_available]
+    if missing:
+        return Check(False, f"Codecs missing: {', '.join(missing)}.", "Install the `av` package from its wheel.")
+    return Check(True, "Codecs: H.264 and AAC are there.")
+
+
+async def check_gateway(gateway: Gateway) -> list[Check]:
+    facts = gateway.capabilities
+    if facts.free:
+        return [Check(True, f"{facts.title}: free previews, no key needed.")]
+    setting = f"{facts.gateway.upper()}_KEY"
+    if not facts.configured:
+        return [Check(True, f"{facts.title}: not set up.", f"Set {setting} to use it.")]
+    return [await _check_key(gateway, setting), _check_prices(facts)]
+
+
+async def _check_key(gateway: Gateway, setting: str) -> Check:
+    """Read a job that cannot exist: free, and a refused key is told apart from a missing job."""
+    title = gateway.capabilities.title
+    try:
+        await gateway.read(_NO_SUCH_JOB)
+    except GatewayUnavailable as error:
+        if error.reason is Refusal.KEY:
+            return Check(False, f"{title} refused the key.", f"Copy {setting} again from {title}'s console.")
+        if error.reason is Refusal.CONNECTION:
+            address = f"{gateway.capabilities.gateway.upper()}_URL"
+            return Check(False, f"{title} cannot be reached ({error.detail}).", f"Check {address} and the network.")
+    return Check(True, f"{title} answers, and did not refuse the key.")
+
+
+def _check_prices(facts: Capabilities) -> Check:
+    unpriced = [resolution.value for resolution in Resolution if resolution not in facts.prices]
+    priced = [resolution.value for resolution in Resolution if resolution in facts.prices]
+    modes = ", ".join(mode.value for mode in Mode if mode in facts.modes)
+    if not priced:
+        return Check(
+            False,
+            f"{facts.title} has no price, so nothing is bought there.",
+            f"Set {_PRICE_SETTINGS.get(facts.gateway, 'its price')}; see Prices in the README.",
+        )
+    hint = f"{' and '.join(unpriced)} stays unpriced until its setting is given." if unpriced else ""
+    return Check(True, f"{facts.title}: {modes} at {' and '.join(priced)} have a price.", hint)
+
+
+_PRICE_SETTINGS = {
+    "hiapi": "HIAPI_720P_USD_PER_S and HIAPI_1080P_USD_PER_S",
+    "pixeldojo": "PIXELDOJO_CREDIT_USD",
+}
+
+
+async def check_discord(settings: Settings, bot: GallopBot) -> list[Check]:
+    try:
+        await bot.log_in(settings.bot_token)
+    except StartFailed as error:
+        return [Check(False, "Discord does not let the bot in.", error.sentence)]
+    application = bot.application
+    name = application.name if application is not None else "unknown"
+    checks = [Check(True, f"Token belongs to the application {name}."), _check_operators(settings, bot)]
+    checks.append(await _asked("Commands", lambda: _check_commands(bot)))
+    checks.append(await _asked("Permissions", lambda: _check_guilds(bot)))
+    return checks
+
+
+def _check_operators(settings: Settings, bot: GallopBot) -> Check:
+    operators = bot.operator_ids(settings.operator_ids)
+    if not operators:
+        return Check(False, "Nobody is an operator.", "Set OPERATOR_IDS to your Discord user id.")
+    return Check(True, f"Operators: {', '.join(str(operator) for operator in sorted(operators))}.")
+
+
+async def _asked(what: str, check: Callable[[], Awaitable[Check]]) -> Check:
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await check()
+    except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
+        return Check(False, f"{what} could not be read from Discord ({type(error).__name__}).", "Try again later.")
+
+
+async def _check_commands(bot: GallopBot) -> Check:
+    known = {command.name for command in await bot.tree.fetch_commands()}
+    wanted = {command.name for command in bot.tree.get_commands()}
+    if wanted - known:
+        return Check(False, "The commands are not registered yet.", "`gallop run` registers them.")
+    return Check(True, f"Commands registered: {', '.join('/' + name for name in sorted(wanted))}.")
+
+
+async def _check_guilds(bot: GallopBot) -> Check:
+    lacking: Mapping[str, list[str]] = {}
+    count = 0
+    async for guild in bot.fetch_guilds(limit=_GUILDS_MAX, with_counts=False):
+        count += 1
+        member = await guild.fetch_member(bot.user.id) if bot.user is not None else None
+        if member is not None and not member.guild_permissions >= PERMISSIONS:
+            names = [name for name, needed in PERMISSIONS if needed and not getattr(member.guild_permissions, name)]
+            lacking = {**lacking, guild.name: names}
+    invite = discord.utils.oauth_url(
+        bot.application_id or 0, permissions=PERMISSIONS, scopes=("bot", "applications.commands")
+    )
+    if not count:
+        return Check(False, "The bot is in no server.", f"Invite it: {invite}")
+    if lacking:
+        missing = "; ".join(f"{guild}: {', '.join(names)}" for guild, names in lacking.items())
+        return Check(False, f"Permissions are missing ({missing}).", f"Invite it again: {invite}")
+    return Check(True, f"Permissions: complete in {count} server{'s' if count != 1 else ''}, before channel overrides.")
+
+
+async def check_public_address(public_url: str | None) -> Check:
+    if public_url is None:
+        return Check(True, "Public address: none; gateways fetch pictures from Discord, large videos get no link.")
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=_TIMEOUT_S) as client:
+            answer = await client.get(f"{public_url.rstrip('/')}/healthz")
+    except httpx.HTTPError as error:
+        step = "Start the bot, and let the proxy pass this address to HTTP_HOST and HTTP_PORT."
+        return Check(False, f"PUBLIC_URL does not answer ({type(error).__name__}).", step)
+    if answer.status_code != httpx.codes.OK:
+        step = "The proxy must pass it to the bot's HTTP_PORT."
+        return Check(False, f"PUBLIC_URL answers /healthz with status {answer.status_code}.", step)
+    return Check(True, "Public address answers.")
