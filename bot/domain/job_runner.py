@@ -55,6 +55,8 @@ class JobRunner:
         self._alarm = asyncio.Event()
         self._stopping = False
         self._busy: dict[str, asyncio.Task[None]] = {}
+        self._edits: dict[str, asyncio.Task[None]] = {}
+        self._stale_cards: set[str] = set()
         self._sending: set[asyncio.Task[None]] = set()
         self._resting: dict[str, float] = {}
         self._cards: dict[str, asyncio.Event] = {}
@@ -99,7 +101,7 @@ class JobRunner:
             await self._settle_down()
 
     async def _settle_down(self) -> None:
-        for task in set(self._busy.values()) - self._sending:
+        for task in {*self._busy.values(), *self._edits.values()} - self._sending:
             task.cancel()
         if self._sending:
             log.info("waiting for submissions under way count=%d", len(self._sending))
@@ -121,7 +123,7 @@ class JobRunner:
     async def _start_due(self, steps: asyncio.TaskGroup, now: datetime) -> None:
         for job in await self._store.due(now, limit=_STEPS_MAX * 2):
             if len(self._busy) < _STEPS_MAX and self._is_free(job.job_id):
-                self._start(steps, job.job_id, partial(self._step, job))
+                self._start(steps, job.job_id, partial(self._step, steps, job))
 
     async def _start_reads(self, steps: asyncio.TaskGroup, now: datetime) -> float:
         """Start the reads that are due and within each gateway's limit; return when the next one is within it."""
@@ -132,7 +134,7 @@ class JobRunner:
             waiting = [job for job in due if self._is_free(job.job_id)]
             for job in waiting[:free]:
                 pace.take()
-                self._start(steps, job.job_id, partial(self._watch, job))
+                self._start(steps, job.job_id, partial(self._watch, steps, job))
             if len(waiting) > free:
                 wait_s = min(wait_s, pace.free_in_s())
         return wait_s
@@ -156,7 +158,7 @@ class JobRunner:
             if not pace.take():
                 wait_s = min(wait_s, pace.free_in_s())
                 continue
-            self._start(steps, entry.job_id, partial(self._submit, entry.job_id))
+            self._start(steps, entry.job_id, partial(self._submit, steps, entry.job_id))
         for gateway in self._gateways:
             order = order_of_line([entry for entry in line if entry.gateway == gateway], running)
             self._show_places(steps, order)
@@ -169,9 +171,36 @@ class JobRunner:
             if not entry.ready:
                 continue
             shown, shown_at = self._places.setdefault(entry.job_id, (place, now))
-            if shown != place and now - shown_at >= _PLACE_SHOWN_EVERY_S and self._is_free(entry.job_id):
+            if shown != place and now - shown_at >= _PLACE_SHOWN_EVERY_S:
                 self._places[entry.job_id] = (place, now)
-                self._start(steps, entry.job_id, partial(self._teller.refresh_card, entry.job_id))
+                self._refresh_card(steps, entry.job_id)
+
+    def _refresh_card(self, steps: asyncio.TaskGroup, job_id: str) -> None:
+        """Edit a card beside the job's own steps: Discord may let an edit wait for seconds, and the job goes on."""
+        if job_id in self._edits:
+            self._stale_cards.add(job_id)
+        else:
+            self._edits[job_id] = steps.create_task(self._edit(job_id), name=f"card {job_id}")
+
+    async def _edit(self, job_id: str) -> None:
+        """Show the job's face, and again if it changed while Discord let the edit wait."""
+        try:
+            stale = True
+            while stale:
+                self._stale_cards.discard(job_id)
+                await self._teller.refresh_card(job_id)
+                stale = job_id in self._stale_cards
+        except Exception:
+            # A card is no reason to stop a job, let alone the others.
+            log.exception("card not refreshed job_id=%s", job_id)
+        finally:
+            self._stale_cards.discard(job_id)
+            self._edits.pop(job_id, None)
+
+    async def _edited(self, job_id: str) -> None:
+        """Wait for an edit under way, so that it cannot overtake the one that follows."""
+        if job_id in self._edits:
+            await asyncio.wait({self._edits[job_id]})
 
     def _is_free(self, job_id: str) -> bool:
         if self._resting.get(job_id, 0.0) > self._clock.monotonic():
@@ -194,7 +223,7 @@ class JobRunner:
             self._busy.pop(job_id, None)
             self.wake()
 
-    async def _step(self, job: Job) -> None:
+    async def _step(self, steps: asyncio.TaskGroup, job: Job) -> None:
         """Do what is due for a job that is not running."""
         if job.state is JobState.HELD:
             await self._teller.open_card(job)
@@ -205,21 +234,21 @@ class JobRunner:
             if stored is not None and stored.delivery is Delivery.DUE:
                 await self._finish_telling(stored)
         elif job.state is JobState.UNCONFIRMED:
-            await self._wait_for_confirmation(job)
+            await self._wait_for_confirmation(steps, job)
         elif job.state in FINAL_STATES:
             await self._finish_telling(job)
 
-    async def _watch(self, job: Job) -> None:
+    async def _watch(self, steps: asyncio.TaskGroup, job: Job) -> None:
         await self._watcher.watch(job)
         moved = await self._store.job(job.job_id)
         if moved is None:
             return
         if moved.state in FINAL_STATES or moved.state is JobState.FINISHED:
-            await self._step(moved)
+            await self._step(steps, moved)
         elif moved.face is not moved.card_face:
-            await self._teller.refresh_card(job.job_id)
+            self._refresh_card(steps, job.job_id)
 
-    async def _submit(self, job_id: str) -> None:
+    async def _submit(self, steps: asyncio.TaskGroup, job_id: str) -> None:
         job = await self._store.job(job_id)
         if job is None or job.state is not JobState.HELD or self._stopping:
             return
@@ -238,9 +267,9 @@ class JobRunner:
             await self._submitter.send(job, prepared)
         finally:
             self._sending.discard(task)
-        await self._teller.refresh_card(job_id)
+        self._refresh_card(steps, job_id)
 
-    async def _wait_for_confirmation(self, job: Job) -> None:
+    async def _wait_for_confirmation(self, steps: asyncio.TaskGroup, job: Job) -> None:
         submitted_at = job.submitted_at or job.since_at
         ends_at = submitted_at + timedelta(seconds=self._times.task_life_s)
         if self._clock.now() >= ends_at:
@@ -248,7 +277,7 @@ class JobRunner:
             return
         await self._store.schedule(job.job_id, state=JobState.UNCONFIRMED, next_at=ends_at)
         if job.card_face is not job.face:
-            await self._teller.refresh_card(job.job_id)
+            self._refresh_card(steps, job.job_id)
 
     async def _finish_telling(self, job: Job) -> None:
         """Deliver what is due, then bring the card to its last face; a lost job is still looked at now and then."""
@@ -260,6 +289,7 @@ class JobRunner:
             if delivered is None or delivered.delivery is Delivery.DUE:
                 return
             job = delivered
+        await self._edited(job.job_id)
         if not is_told(job) and not await self._teller.show_end(job):
             return
         if is_late(job):

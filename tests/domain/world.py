@@ -138,7 +138,11 @@ class World:
         """The runner waits, and every step waits for the clock or for a gateway that the test holds up."""
         alarm = self.runner._alarm
         idle_steps = self.clock.sleeping + self.gateway.blocked
-        return self.clock.is_waited_for(alarm) and not alarm.is_set() and len(self.runner._busy) <= idle_steps
+        return (
+            self.clock.is_waited_for(alarm)
+            and not alarm.is_set()
+            and len(self.runner._busy) + len(self.runner._edits) <= idle_steps
+        )
 
     async def advance(self, seconds: float, *, step_s: float | None = None) -> None:
         """Turn the clock, in steps so that everything due in between happens in its time."""
