@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -32,7 +33,7 @@ from bot.adapters.media.render import render_to
 from bot.adapters.store.sqlite import SqliteStore, only_one, open_store
 from bot.adapters.web import MediaLinks, MediaRoutes, WebServer, media_secret
 from bot.config import AttachmentHost, Settings
-from bot.domain.errors import StartFailed
+from bot.domain.errors import StartFailed, StoreFailed
 from bot.domain.job import Job, JobBook
 from bot.domain.job_runner import JobRunner
 from bot.domain.job_views import JobViews
@@ -51,6 +52,7 @@ from cogs.video import VideoCog
 log = logging.getLogger(__name__)
 
 _OVERBILLED_NOTE = "overbilled"
+_PURGE_EVERY_S = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class App:
     service: VideoService
     runner: JobRunner
     gateways: Mapping[str, Gateway]
+    library: FileLibrary
 
     async def run(self, stop: asyncio.Event) -> None:
         """Log in, register the commands, and carry jobs until `stop` is set; then end cleanly.
@@ -77,6 +80,7 @@ class App:
         jobs_at_rest = asyncio.Event()
         connection = asyncio.create_task(self.bot.run_until(jobs_at_rest))
         jobs = asyncio.create_task(self.runner.run())
+        purging = asyncio.create_task(self._purge_for_ever())
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({connection, jobs, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -86,9 +90,21 @@ class App:
             jobs_at_rest.set()
             await connection
         finally:
-            for task in (stopping, jobs, connection):
+            for task in (stopping, purging, jobs, connection):
                 task.cancel()
-            await asyncio.gather(stopping, jobs, connection, return_exceptions=True)
+            await asyncio.gather(stopping, purging, jobs, connection, return_exceptions=True)
+
+    async def _purge_for_ever(self) -> None:
+        """Delete pictures and videos past their retention, at start and every hour."""
+        while True:
+            try:
+                before = datetime.now(UTC) - timedelta(days=self.settings.retention_days)
+                count = await self.library.purge(before=before, keep=await self.store.files_in_use())
+                if count:
+                    log.info("files past their retention deleted count=%d", count)
+            except (OSError, StoreFailed) as error:
+                log.warning("files past their retention not deleted error=%s", type(error).__name__)
+            await asyncio.sleep(_PURGE_EVERY_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +146,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             overbilled=overbilled,
         )
         await bot.add_cog(VideoCog(bot, service))
-        yield App(settings, bot, ground.store, service, runner, ground.gateways)
+        yield App(settings, bot, ground.store, service, runner, ground.gateways, ground.library)
 
 
 async def check_up(settings: Settings) -> list[doctor.Check]:

@@ -264,6 +264,9 @@ class Store(Protocol):
     async def usual_times_s(self, *, gateway: str, mode: Mode, resolution: Resolution, duration_s: int) -> list[float]:
         """Return how long the newest (at most 50) finished jobs of that kind took from submission on, sorted."""
 
+    async def files_in_use(self) -> frozenset[str]:
+        """Return the library's names of unfinished jobs' pictures and of videos that are not delivered yet."""
+
     async def books(self) -> list[JobBook]:
         """Return every job's money, oldest first."""
 

@@ -1,6 +1,8 @@
 """The library: names that cannot lead elsewhere, files that are whole, videos that are really videos."""
 
 import asyncio
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -126,3 +128,18 @@ async def test_the_way_to_measure_can_be_given(tmp_path: Path):
     library.incoming("job1").write_bytes(b"anything")
 
     assert await library.keep_video("job1") == Video("job1.mp4", 8, 5.0, 16, 9)
+
+
+async def test_only_files_past_their_retention_that_nobody_needs_are_deleted(library: FileLibrary, tmp_path: Path):
+    old, needed, new = [await library.keep_picture(b"picture", "image/png") for _ in range(3)]
+    database = tmp_path / "data" / "gallop.db"
+    database.write_bytes(b"jobs")
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+    for path in (library.path(old), library.path(needed), database):
+        os.utime(path, (long_ago, long_ago))
+
+    count = await library.purge(before=datetime(2026, 2, 1, tzinfo=UTC), keep=frozenset({needed}))
+
+    assert count == 1
+    assert [library.path(name).exists() for name in (old, needed, new)] == [False, True, True]
+    assert database.exists()

@@ -243,3 +243,13 @@ async def test_the_newest_attempt_is_the_jobs_attempt_and_all_are_billed(store, 
     assert again.attempt == attempt(job, 2)
     assert again.attempt_count == 2
     assert await store.open_job(opening())
+
+
+async def test_files_of_unfinished_and_undelivered_jobs_are_in_use(store):
+    held = await open_in(store, JobState.HELD)
+    await open_in(store, JobState.CANCELLED)
+    assert await store.files_in_use() == {image.name for image in held.images}
+    stored = await open_in(store, JobState.STORED)
+
+    assert stored.video is not None
+    assert stored.video.name in await store.files_in_use()

@@ -6,6 +6,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,9 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FOLDERS = {".jpg": "pictures", ".png": "pictures", ".mp4": "videos"}
 _SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png"}
 _PROBES_AT_ONCE = 2
+# Also what the animatic and the fitting of videos leave beside the library. Never the folder itself: the database may
+# lie in it.
+_PURGED = ("pictures", "videos", "incoming", "fitted", "animatic")
 
 
 class FileLibrary:
@@ -68,6 +72,21 @@ class FileLibrary:
             return shutil.disk_usage(self._folder).free
 
         return await asyncio.to_thread(measure)
+
+    async def purge(self, *, before: datetime, keep: frozenset[str]) -> int:
+        """Delete every file last written before then, except the names in `keep`; return how many there were."""
+        return await asyncio.to_thread(self._purge, before.timestamp(), keep)
+
+    def _purge(self, before_s: float, keep: frozenset[str]) -> int:
+        old = [
+            path
+            for folder in _PURGED
+            for path in (self._folder / folder).glob("*")
+            if path.name not in keep and path.is_file() and path.stat().st_mtime < before_s
+        ]
+        for path in old:
+            path.unlink(missing_ok=True)
+        return len(old)
 
     async def keep_picture(self, data: bytes, content_type: str) -> str:
         """Keep a checked picture durably and return its new name.

@@ -50,6 +50,12 @@ FROM jobs LEFT JOIN ledger ON ledger.job_id = jobs.job_id
 GROUP BY jobs.job_id ORDER BY jobs.created_at_ms, jobs.rowid
 """
 
+FILES_IN_USE = """
+SELECT name FROM job_images JOIN jobs USING (job_id)
+WHERE state IN ('held', 'submitting', 'unconfirmed', 'running', 'finished')
+UNION SELECT video_name FROM jobs WHERE delivery = 'due'
+"""
+
 
 class Reads(Connections):
     """The operations that change nothing, and the two kinds of small facts."""
@@ -108,6 +114,9 @@ class Reads(Connections):
     async def usual_times_s(self, *, gateway: str, mode: Mode, resolution: Resolution, duration_s: int) -> list[float]:
         values = {"gateway": gateway, "mode": mode, "resolution": resolution, "duration_s": duration_s}
         return sorted(time_ms / 1000 for (time_ms,) in await self._rows(USUAL_TIMES, values))
+
+    async def files_in_use(self) -> frozenset[str]:
+        return frozenset(name for (name,) in await self._rows(FILES_IN_USE))
 
     async def books(self) -> list[JobBook]:
         """`released_microusd` is what a release gave back; what a settle freed is the hold less the settle."""
