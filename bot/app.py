@@ -158,7 +158,8 @@ async def check_up(settings: Settings) -> list[doctor.Check]:
             stack.push_async_callback(gateway.aclose)
         bot = GallopBot(api_url=settings.discord_api_url)
         stack.push_async_callback(bot.close)
-        return await doctor.check_up(settings, bot=bot, gateways=gateways.values(), library=library)
+        commands = frozenset({str(VideoCog.__cog_group_name__)})
+        return await doctor.check_up(settings, bot=bot, gateways=gateways.values(), library=library, commands=commands)
 
 
 async def set_paused(settings: Settings, *, paused: bool) -> None:

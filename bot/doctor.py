@@ -46,12 +46,14 @@ class Check:
         return "✓" if self.ok else "✗"
 
 
-async def check_up(settings: Settings, *, bot: GallopBot, gateways: Iterable[Gateway], library: Library) -> list[Check]:
-    """Return every check, in the order in which an operator would mend things."""
+async def check_up(
+    settings: Settings, *, bot: GallopBot, gateways: Iterable[Gateway], library: Library, commands: frozenset[str]
+) -> list[Check]:
+    """Return every check, in the order in which an operator would mend things. `commands` are the names to expect."""
     checks = [await check_database(settings.database_path), await check_disk(library), check_codecs()]
     for gateway in gateways:
         checks += await check_gateway(gateway)
-    checks += await check_discord(settings, bot)
+    checks += await check_discord(settings, bot, commands)
     checks.append(await check_public_address(settings.public_url))
     return checks
 
@@ -128,7 +130,7 @@ _PRICE_SETTINGS = {
 }
 
 
-async def check_discord(settings: Settings, bot: GallopBot) -> list[Check]:
+async def check_discord(settings: Settings, bot: GallopBot, commands: frozenset[str]) -> list[Check]:
     try:
         await bot.log_in(settings.bot_token)
     except StartFailed as error:
@@ -136,7 +138,7 @@ async def check_discord(settings: Settings, bot: GallopBot) -> list[Check]:
     application = bot.application
     name = application.name if application is not None else "unknown"
     checks = [Check(True, f"Token belongs to the application {name}."), _check_operators(settings, bot)]
-    checks.append(await _asked("Commands", lambda: _check_commands(bot)))
+    checks.append(await _asked("Commands", lambda: _check_commands(bot, commands)))
     checks.append(await _asked("Permissions", lambda: _check_guilds(bot)))
     return checks
 
@@ -156,9 +158,8 @@ async def _asked(what: str, check: Callable[[], Awaitable[Check]]) -> Check:
         return Check(False, f"{what} could not be read from Discord ({type(error).__name__}).", "Try again later.")
 
 
-async def _check_commands(bot: GallopBot) -> Check:
+async def _check_commands(bot: GallopBot, wanted: frozenset[str]) -> Check:
     known = {command.name for command in await bot.tree.fetch_commands()}
-    wanted = {command.name for command in bot.tree.get_commands()}
     if wanted - known:
         return Check(False, "The commands are not registered yet.", "`gallop run` registers them.")
     return Check(True, f"Commands registered: {', '.join('/' + name for name in sorted(wanted))}.")
@@ -167,8 +168,10 @@ async def _check_commands(bot: GallopBot) -> Check:
 async def _check_guilds(bot: GallopBot) -> Check:
     lacking: Mapping[str, list[str]] = {}
     count = 0
-    async for guild in bot.fetch_guilds(limit=_GUILDS_MAX, with_counts=False):
+    async for listed in bot.fetch_guilds(limit=_GUILDS_MAX, with_counts=False):
         count += 1
+        # The list names no roles, and without them discord.py would see no permission at all.
+        guild = await bot.fetch_guild(listed.id, with_counts=False)
         member = await guild.fetch_member(bot.user.id) if bot.user is not None else None
         if member is not None and not member.guild_permissions >= PERMISSIONS:
             names = [name for name, needed in PERMISSIONS if needed and not getattr(member.guild_permissions, name)]

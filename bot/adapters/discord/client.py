@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 import discord
@@ -15,6 +15,9 @@ from discord.ext import commands
 from bot.adapters.discord.answers import CallFailed, sorted_failures
 from bot.domain.errors import RequestRejected, StartFailed
 from bot.presentation.replies import error_reply
+
+if TYPE_CHECKING:
+    from yarl import URL
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +60,6 @@ class GallopBot(commands.AutoShardedBot):
     def __init__(self, *, api_url: str | None = None, guild_ready_timeout_s: float = 2.0) -> None:
         self.api_url = (api_url or API_URL).rstrip("/")
         # discord.py has no other hook for its REST address, and it is the class's: one Discord per process.
-        # The gateway follows by itself, since a sharded client asks /gateway/bot.
         discord.http.Route.BASE = self.api_url
         super().__init__(
             command_prefix=commands.when_mentioned,
@@ -85,6 +87,14 @@ class GallopBot(commands.AutoShardedBot):
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
             await self.close()
             raise StartFailed(f"Discord could not be reached at {self.api_url}: {type(error).__name__}.") from error
+
+    async def launch_shard(self, gateway: "URL", shard_id: int, *, initial: bool = False) -> None:
+        """Remember the address that /gateway/bot named.
+
+        A session lost for good is begun anew at the class's built-in address (2.7.1 gateway.py:383), wherever it was.
+        """
+        discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = gateway
+        await super().launch_shard(gateway, shard_id, initial=initial)
 
     def operator_ids(self, configured: Iterable[int] = ()) -> frozenset[int]:
         """Return the configured operators, else the application's owner or the accepted members of its team."""

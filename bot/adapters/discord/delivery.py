@@ -22,6 +22,7 @@ from bot.presentation.layout import Layout
 log = logging.getLogger(__name__)
 
 PING_AFTER_S: Final = 120.0
+REPEATS_MAX: Final = 2
 
 
 class DiscordMessenger:
@@ -175,11 +176,12 @@ class DiscordMessenger:
         message = await self._send_video(place, view, layout, (upload,))
         if _shows(message, upload.name):
             return message
-        # Never seen. A message without its video must not count as a delivery, nor stay for a second one to follow.
+        # Never seen. A message without its video must not count as a delivery, nor stay for a second one to follow; but
+        # should Discord one day show files in another way, this must not repeat for ever.
         log.error("video missing in its message job_id=%s message_id=%s", job.job_id, message.id)
         async with sorted_failures():
             message = await message.channel.fetch_message(message.id)
-            if _shows(message, upload.name):
+            if _shows(message, upload.name) or job.delivery_count >= REPEATS_MAX:
                 return message
             await message.delete()
         raise CallFailed(Failure.UNCLEAR, "the message came without its video")

@@ -31,16 +31,19 @@ def _walk(components: Any) -> Iterator[Any]:
 
 
 def shown_files(message: discord.Message) -> list[tuple[str, str]]:
-    """Return file name and address of everything in the message's galleries, in order.
+    """Return file name and address of everything the message shows, in order.
 
-    A Components V2 message lists no attachments (discord-api-docs #8277): the galleries are the only place to look.
+    A Components V2 message lists no attachments (discord-api-docs #8277), its galleries do; should Discord ever list
+    them again, they count as well.
     """
-    return [
+    shown = [
         (file_name(item.media.url), item.media.url)
         for component in _walk(message.components)
         if isinstance(component, MediaGalleryComponent)
         for item in component.items
     ]
+    listed = [(attachment.filename, attachment.url) for attachment in message.attachments]
+    return shown + [file for file in listed if file not in shown]
 
 
 def file_name(address: str) -> str:

@@ -16,6 +16,7 @@ class FaultKind(StrEnum):
     DROP_AFTER = "drop after"
     ANSWER = "answer"
     HOLD = "hold"
+    HOLD_ANSWER = "hold answer"
 
 
 @dataclass(eq=False)
@@ -97,6 +98,12 @@ class Faults:
     def hold(self, pattern: str, times: int = 1) -> Fault:
         """The request waits until `release()`; `reached` is set when it is there."""
         fault = self._add(FaultKind.HOLD, pattern, times)
+        fault.wait = asyncio.Event()
+        return fault
+
+    def hold_answer(self, pattern: str, times: int = 1) -> Fault:
+        """Everything is done, and the answer waits until `release()`; `reached` is set when it is held back."""
+        fault = self._add(FaultKind.HOLD_ANSWER, pattern, times)
         fault.wait = asyncio.Event()
         return fault
 

@@ -54,7 +54,7 @@ class Member:
 
 @dataclass(eq=False)
 class Guild:
-    """A server with its members and channels."""
+    """A server with its members and channels. `role_permissions` are what roles give; a channel may differ."""
 
     id: int
     name: str
@@ -62,6 +62,7 @@ class Guild:
     world: "World" = field(repr=False)
     bot_role_id: int
     upload_bytes_max: int
+    role_permissions: int = permissions.EVERYONE
     channels: dict[int, "Channel"] = field(default_factory=dict, repr=False)
     members: dict[int, Member] = field(default_factory=dict, repr=False)
 

@@ -103,6 +103,9 @@ class Pipeline:
             return _limited(verdict.retry_after_s, verdict.headers, is_global=False)
         call = Call(request.match_info, request.query, payload, uploads, arrived_at)
         answer = self._handle(route, request, call)
+        held = self._faults.meet(FaultKind.HOLD_ANSWER, method, path)
+        if held is not None:
+            await held.pause()
         if self._faults.meet(FaultKind.DROP_AFTER, method, path) is not None:
             return None
         return self._response(route, answer, verdict.headers)

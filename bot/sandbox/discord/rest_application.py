@@ -6,10 +6,11 @@ from bot.sandbox.discord.call import Answer, Call
 from bot.sandbox.discord.commands import EVERYWHERE, Commands
 from bot.sandbox.discord.errors import ApiError, missing_access
 from bot.sandbox.discord.pipeline import Route
-from bot.sandbox.discord.wire import application_json, own_user_json, user_json
+from bot.sandbox.discord.wire import application_json, own_guild_json, own_user_json, user_json
 from bot.sandbox.discord.world import World
 
 SESSIONS_A_DAY = 1000
+GUILDS_MAX = 200
 
 
 class ApplicationRoutes:
@@ -28,6 +29,7 @@ class ApplicationRoutes:
             Route("GET", "/gateway", lambda _: Answer(200, {"url": self._gateway_url()})),
             Route("GET", "/gateway/bot", self.gateway_bot),
             Route("GET", "/users/@me", lambda _: Answer(200, own_user_json(self._world.bot))),
+            Route("GET", "/users/@me/guilds", self.list_guilds),
             Route("GET", "/users/{user_id}", self.get_user),
             Route("GET", "/oauth2/applications/@me", self.get_application),
             Route("GET", "/applications/@me", self.get_application),
@@ -44,6 +46,21 @@ class ApplicationRoutes:
         if user is None:
             raise ApiError(404, 10013, "Unknown User")
         return Answer(200, user_json(user))
+
+    def list_guilds(self, call: Call) -> Answer:
+        """By id, as Discord pages them."""
+        limit = int(call.query.get("limit", GUILDS_MAX))
+        if not 1 <= limit <= GUILDS_MAX:
+            raise ApiError(400, 50035, "Invalid Form Body", {"limit": {"_errors": []}})
+        guilds = sorted(self._world.guilds.values(), key=lambda guild: guild.id)
+        if "before" in call.query:
+            guilds = [guild for guild in guilds if guild.id < int(call.query["before"])][-limit:]
+        found = [own_guild_json(guild) for guild in guilds if guild.id > int(call.query.get("after", 0))][:limit]
+        if call.query.get("with_counts", "").lower() in {"1", "true"}:
+            for body in found:
+                count = len(self._world.guilds[int(body["id"])].members)
+                body |= {"approximate_member_count": count, "approximate_presence_count": count}
+        return Answer(200, found)
 
     def get_application(self, _: Call) -> Answer:
         return Answer(200, application_json(self._world))

@@ -10,14 +10,15 @@ from bot.sandbox.discord.errors import (
     thread_archived,
     unknown_channel,
     unknown_guild,
+    unknown_member,
     unknown_message,
     unknown_user,
 )
 from bot.sandbox.discord.message import Message
-from bot.sandbox.discord.people import PRIVATE_THREAD, Channel
+from bot.sandbox.discord.people import PRIVATE_THREAD, Channel, Guild
 from bot.sandbox.discord.pipeline import Route
 from bot.sandbox.discord.posting import Posting
-from bot.sandbox.discord.wire import channel_json, guild_json
+from bot.sandbox.discord.wire import channel_json, guild_json, member_json
 from bot.sandbox.discord.wire_messages import message_json
 from bot.sandbox.discord.world import World
 
@@ -37,6 +38,7 @@ class ChannelRoutes:
             Route("GET", "/channels/{channel_id}", self.get_channel),
             Route("PATCH", "/channels/{channel_id}", self.edit_channel),
             Route("GET", "/guilds/{guild_id}", self.get_guild),
+            Route("GET", "/guilds/{guild_id}/members/{user_id}", self.get_member),
             Route("GET", many, self.list_messages),
             Route("POST", many, self.post_message),
             Route("GET", one, self.get_message),
@@ -75,10 +77,21 @@ class ChannelRoutes:
         self._world.changed("THREAD_UPDATE", channel)
         return Answer(200, channel_json(channel))
 
-    def get_guild(self, call: Call) -> Answer:
+    def _guild(self, call: Call) -> Guild:
         guild = self._world.guilds.get(call.number("guild_id"))
         if guild is None:
             raise unknown_guild()
+        return guild
+
+    def get_member(self, call: Call) -> Answer:
+        guild = self._guild(call)
+        member = guild.members.get(call.number("user_id"))
+        if member is None:
+            raise unknown_member()
+        return Answer(200, member_json(guild, member))
+
+    def get_guild(self, call: Call) -> Answer:
+        guild = self._guild(call)
         body = guild_json(guild)
         if call.query.get("with_counts", "").lower() in {"1", "true"}:
             body |= {"approximate_member_count": len(guild.members), "approximate_presence_count": len(guild.members)}

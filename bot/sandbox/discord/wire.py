@@ -102,9 +102,10 @@ def role_json(role_id: int, name: str, bits: int, *, position: int, managed: boo
 
 
 def _overwrites(channel: Channel) -> list[JSON]:
-    """The bot's bits in a channel as one overwrite for the bot over the @everyone role."""
-    allow = channel.bot_permissions & ~permissions.EVERYONE
-    deny = permissions.EVERYONE & ~channel.bot_permissions
+    """The bot's bits in a channel as one overwrite for the bot over what its roles give."""
+    given = channel.guild.role_permissions if channel.guild else permissions.EVERYONE
+    allow = channel.bot_permissions & ~given
+    deny = given & ~channel.bot_permissions
     if not allow and not deny:
         return []
     return [{"id": str(channel.world.bot.id), "type": 1, "allow": str(allow), "deny": str(deny)}]
@@ -220,11 +221,24 @@ def guild_json(guild: Guild) -> JSON:
     }
 
 
+def own_guild_json(guild: Guild) -> JSON:
+    """As `GET /users/@me/guilds` lists it: with what the bot may do there, channels aside."""
+    return {
+        "id": str(guild.id),
+        "name": guild.name,
+        "icon": None,
+        "banner": None,
+        "owner": False,
+        "permissions": str(guild.role_permissions),
+        "features": [],
+    }
+
+
 def _roles(guild: Guild) -> list[JSON]:
-    bot_name = guild.world.bot.name
+    bot_name, given = guild.world.bot.name, guild.role_permissions
     return [
-        role_json(guild.id, "@everyone", permissions.EVERYONE, position=0, managed=False),
-        role_json(guild.bot_role_id, bot_name, permissions.BOT_ROLE, position=1, managed=True),
+        role_json(guild.id, "@everyone", given, position=0, managed=False),
+        role_json(guild.bot_role_id, bot_name, permissions.BOT_ROLE & given, position=1, managed=True),
     ]
 
 

@@ -58,6 +58,7 @@ class MediaFault(StrEnum):
     HTML = "html"
     EMPTY = "empty"
     REDIRECT = "redirect"
+    STALLED = "stalled"
 
 
 @dataclass

@@ -50,6 +50,8 @@ class Media:
         content_type = _TYPES[path.suffix]
         if fault is MediaFault.TRUNCATED:
             return await _half(request, path.read_bytes(), content_type)
+        if fault is MediaFault.STALLED:
+            await self._stand.hang()
         if fault is MediaFault.HTML:
             return web.Response(text="<html><body>Just a moment</body></html>", content_type="text/html")
         if fault is MediaFault.EMPTY:
