@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import re
+from collections.abc import Callable
 
 import discord
 from discord import app_commands, ui
 from discord.ext import commands
 
 from bot.domain.errors import StoreFailed
-from bot.domain.job import FINAL_STATES, CardFace, Delivery
+from bot.domain.job import FINAL_STATES, CardFace, Delivery, Job, JobState
 from bot.domain.ports import CardView
 from bot.domain.video_service import VideoService
 from bot.presentation.cards import delivered_card, job_card, kept_video
@@ -79,11 +80,22 @@ class JobCommands(commands.Cog):
         await answer.say(too_large_text(job, limit_bytes=limit_bytes, link=link))
 
     @status.autocomplete("job")
-    @cancel.autocomplete("job")
-    @show.autocomplete("job")
     async def _own_jobs(self, interaction: discord.Interaction, typed: str) -> list[app_commands.Choice[str]]:
+        return await self._listed(interaction, typed, lambda job: True)
+
+    @cancel.autocomplete("job")
+    async def _jobs_in_line(self, interaction: discord.Interaction, typed: str) -> list[app_commands.Choice[str]]:
+        return await self._listed(interaction, typed, lambda job: job.state is JobState.HELD)
+
+    @show.autocomplete("job")
+    async def _jobs_with_video(self, interaction: discord.Interaction, typed: str) -> list[app_commands.Choice[str]]:
+        return await self._listed(interaction, typed, lambda job: job.video is not None)
+
+    async def _listed(
+        self, interaction: discord.Interaction, typed: str, fits: Callable[[Job], bool]
+    ) -> list[app_commands.Choice[str]]:
         try:
-            views = await self._service.history(interaction.user.id)
+            views = [view for view in await self._service.history(interaction.user.id) if fits(view.job)]
         except StoreFailed:
             log.exception("own jobs not listed user_id=%s", interaction.user.id)
             return []

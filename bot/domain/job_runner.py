@@ -245,7 +245,7 @@ class JobRunner:
             return
         if moved.state in FINAL_STATES or moved.state is JobState.FINISHED:
             await self._step(steps, moved)
-        elif moved.face is not moved.card_face:
+        elif self._teller.is_stale(moved):
             self._refresh_card(steps, job.job_id)
 
     async def _submit(self, steps: asyncio.TaskGroup, job_id: str) -> None:

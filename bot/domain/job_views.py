@@ -12,7 +12,9 @@ from bot.domain.ports import CardView, Clock, Gateway, Store
 # What a job takes where there is no history yet (gateways.md 4.4: half of them within 60 to 120 s).
 USUAL_TIME_S = 90.0
 _HISTORY_MIN = 5
-PREVIEW_REMARK = "No paid gateway may be used here, so this is a free preview."
+PREVIEW_REMARK = (
+    "No paid gateway may be used here, so this is a free preview: pictures in slow moves, no generated video."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ class JobViews:
         )
 
     async def view(self, job: Job) -> CardView:
-        place, done_at = await self._place(job), await self._usually_done_at(job)
+        place = await self._place(job)
+        done_at = await self._usually_done_at(job, place=place or 1)
         return replace(self.plain_view(job), place_in_line=place, usually_done_at=done_at)
 
     def plain_view(self, job: Job) -> CardView:
@@ -72,9 +75,11 @@ class JobViews:
         order = [entry.job_id for entry in order_of_line(line, running)]
         return order.index(job.job_id) + 1 if job.job_id in order else None
 
-    async def _usually_done_at(self, job: Job) -> datetime | None:
-        if job.state not in {JobState.HELD, JobState.SUBMITTING, JobState.RUNNING}:
+    async def _usually_done_at(self, job: Job, *, place: int) -> datetime | None:
+        """Return when the job is usually done, None when that is past: the 2nd in line waits for the 1st as well."""
+        if job.slow or job.state not in {JobState.HELD, JobState.SUBMITTING, JobState.RUNNING}:
             return None
-        start = job.submitted_at if job.submitted_at and job.state is not JobState.HELD else self._clock.now()
-        done_at = start + timedelta(seconds=(await self.pace(job)).usual_s)
-        return done_at if done_at > self._clock.now() else None
+        now, usual_s = self._clock.now(), (await self.pace(job)).usual_s
+        start = job.submitted_at if job.submitted_at and job.state is not JobState.HELD else now
+        done_at = start + timedelta(seconds=usual_s * place)
+        return done_at if done_at > now else None

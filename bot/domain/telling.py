@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from bot.domain.errors import DeliveryFailed
 from bot.domain.job import FINAL_STATES, CardFace, Delivery, Ending, Job, JobState
 from bot.domain.job_views import JobViews
-from bot.domain.ports import Clock, End, Messenger, Store
+from bot.domain.ports import CardView, Clock, End, Messenger, Store
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class Teller:
         self._views = views
         self._clock = clock
         self._started_at = started_at
+        self._estimates: dict[str, datetime] = {}
 
     async def open_card(self, job: Job) -> None:
         """Post a held job's card, or end the job where that is impossible or it has waited an hour."""
@@ -65,6 +66,7 @@ class Teller:
                 job.job_id, state=JobState.HELD, next_at=min(now + timedelta(seconds=delay_s), line_ends_at)
             )
             return
+        self._note_estimate(view)
         await self._store.card_posted(job.job_id, card=card, face=job.face)
         await self._store.schedule(job.job_id, state=JobState.HELD, next_at=line_ends_at)
         log.info("card posted job_id=%s", job.job_id)
@@ -76,12 +78,26 @@ class Teller:
             return
         if job.state in FINAL_STATES and job.delivery is not Delivery.DUE:
             return
+        view = await self._views.view(job)
+        self._note_estimate(view)
         try:
-            await self._messenger.edit_card(await self._views.view(job))
+            await self._messenger.edit_card(view)
         except DeliveryFailed as error:
             log.warning("card not edited job_id=%s permanent=%s: %s", job_id, error.permanent, error)
         else:
             await self._store.card_shown(job_id, face=job.face)
+
+    def is_stale(self, job: Job) -> bool:
+        """Say whether the card of an unfinished job shows an older face, or an estimate that is past."""
+        estimate = self._estimates.get(job.job_id)
+        return job.face is not job.card_face or (estimate is not None and estimate <= self._clock.now())
+
+    def _note_estimate(self, view: CardView) -> None:
+        """Remember the estimate on a card, so that it is taken off when it is past."""
+        if view.usually_done_at is not None:
+            self._estimates[view.job.job_id] = view.usually_done_at
+        else:
+            self._estimates.pop(view.job.job_id, None)
 
     async def deliver(self, job: Job) -> None:
         """Post the video; once it is there, the card shrinks to a link."""
@@ -108,6 +124,7 @@ class Teller:
 
     async def show_end(self, job: Job) -> bool:
         """Show a final face on the card, or explain the end in a message of its own; say whether that is done."""
+        self._estimates.pop(job.job_id, None)
         if job.card is None and job.face in {CardFace.CANCELLED, CardFace.DELIVERED}:
             return await self._shown(job)
         view = await self._views.view(job)

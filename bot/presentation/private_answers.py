@@ -1,6 +1,7 @@
 """The private answers that are no refusal: an accepted job, quotas, history and help."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bot.domain.errors import LimitKind
 from bot.domain.job import FINAL_STATES, Job
@@ -15,7 +16,7 @@ from bot.presentation import endings
 from bot.presentation.choices import FACE_WORDS
 from bot.presentation.layout import Accent, Layout, boxed, text
 from bot.presentation.markdown import shown
-from bot.presentation.words import DOT, FREE, gateway_and_model, listed, money, ordinal, show_command, stamp
+from bot.presentation.words import DOT, FREE, gateway_and_model, listed, money, ordinal, show_command, stamp, until
 
 NO_JOBS = "You have no videos yet. `/video text` makes the first one, `/video help` shows how."
 _WINDOW_WORDS = {LimitKind.USER_DAY: "Today", LimitKind.USER_MONTH: "This month", LimitKind.GUILD_MONTH: "This server"}
@@ -24,11 +25,13 @@ _WINDOW_WORDS = {LimitKind.USER_DAY: "Today", LimitKind.USER_MONTH: "This month"
 def opened_text(opened: Opened, link: str | None) -> str:
     """Return the answer to an accepted command; `link` is the card's address once it is posted."""
     view = opened.view
-    lines = [_held(opened), _line(view), view.remark, _unmentioned(opened.unmentioned)]
+    # Once the card is there it says when the video is due; an estimate here would only grow old.
+    line = _line(replace(view, usually_done_at=None) if link else view)
+    lines = [_held(opened), line, view.remark, _unmentioned(opened.unmentioned)]
     if view.job.request.private:
         lines.append(f"It comes by direct message{f': {link}' if link else '.'}")
     elif link:
-        lines.append(link)
+        lines.append(f"Follow it here: {link}")
     return "\n".join(line for line in lines if line)
 
 
@@ -42,7 +45,7 @@ def _held(opened: Opened) -> str:
     if least is None:
         return f"{held}."
     who = "this server has" if least.limit is LimitKind.GUILD_MONTH else "you have"
-    return f"{held}; {who} {show_usd(least.available_microusd or 0)} left until {stamp(least.window_ends_at)}."
+    return f"{held}; {who} {show_usd(least.available_microusd or 0)} left {until(least.window_ends_at)}."
 
 
 def _line(view: CardView) -> str:
@@ -55,12 +58,11 @@ def _line(view: CardView) -> str:
 def _unmentioned(numbers: tuple[int, ...]) -> str:
     if not numbers:
         return ""
-    pictures = "Picture" if len(numbers) == 1 else "Pictures"
+    pictures = "picture" if len(numbers) == 1 else "pictures"
     names = listed([str(number) for number in numbers])
     tokens = listed([f"[Image {number}]" for number in numbers])
-    return (
-        f"{pictures} {names} {'is' if len(numbers) == 1 else 'are'} not named in the prompt; write {tokens} to say how."
-    )
+    where = "it belongs" if len(numbers) == 1 else "they belong"
+    return f"The prompt does not name {pictures} {names}. Next time write {tokens} where {where}."
 
 
 def ended_text(view: CardView) -> str:
@@ -131,13 +133,20 @@ _EXAMPLES = (
 def help_card(offers: Sequence[Offer]) -> Layout:
     """Return the one card of help; `offers` are for references, which every gateway can do, so that none is missing."""
     does = (
-        "Type `/video`, say what happens, and the finished video comes into this channel. "
-        f"{DURATION_MIN_S} to {DURATION_MAX_S} s, 720p or 1080p, with sound; up to {PICTURES_MAX} reference pictures. "
-        "In the prompt a picture is called [Image 1]."
+        "`/video text` makes a video from words, `/video image` from one picture that begins to move, "
+        f"`/video reference` with the people and things of up to {PICTURES_MAX} pictures, called [Image 1] and so on "
+        f"in the prompt. {DURATION_MIN_S} to {DURATION_MAX_S} s, 720p or 1080p, with sound. The video comes into this "
+        "channel, or with `private:True` by direct message."
     )
     costs = [_cost(offer.capabilities) for offer in offers]
-    money_words = "The price is put on hold when you ask, charged when the video is there, released if it fails."
-    limits = "`/video quota` shows what you have left. `/video cancel` works while a video is in line."
+    money_words = (
+        "Without `gateway` the cheapest is taken. The price is put on hold when you ask, charged when the video is "
+        "there, released if it fails."
+    )
+    limits = (
+        "`/video quota` shows what you have left. `/video status`, `history` and `show` find your videos again; "
+        "`/video cancel` works while one is in line."
+    )
     return boxed(
         Accent.GREY,
         text("**What it does**", does),

@@ -27,7 +27,7 @@ from bot.domain.errors import (
 from bot.domain.money import show_usd
 from bot.domain.request import Mode
 from bot.presentation.markdown import shown
-from bot.presentation.words import MODE_WORDS, counted, listed, stamp
+from bot.presentation.words import MODE_WORDS, counted, listed, stamp, until
 
 _PICTURES = {
     PictureProblem.NOT_A_PICTURE: ("{number} is no picture that can be used.", "Send it as JPEG, PNG or WEBP."),
@@ -127,7 +127,8 @@ def _option(error: OptionRejected) -> str:
         case "seed" | "negative_prompt":
             takes = "cannot take" if error.gateway_title else "that can make this takes"
             wrong = f"{who[0].upper()}{who[1:]} {takes} a {error.option.replace('_', ' ')}."
-            return _refusal(wrong, f"Leave out `{error.option}`, or choose another gateway.")
+            other = ", or choose another gateway" if error.gateway_title else ""
+            return _refusal(wrong, f"Leave out `{error.option}`{other}.")
         case "duration":
             length = f"{error.allowed[0]} to {error.allowed[-1]} s" if error.allowed else "no such length"
             makes = f"{error.gateway_title} makes" if error.gateway_title else "a video lasts"
@@ -178,12 +179,12 @@ def _direct_messages(_: DirectMessagesClosed) -> str:
 @reply.register
 def _quota(error: QuotaExceeded) -> str:
     needed, left = show_usd(error.needed_microusd), show_usd(error.available_microusd)
-    until = stamp(error.window_ends_at)
+    end = until(error.window_ends_at)
     wrong = {
-        LimitKind.USER_DAY: f"This would take {needed}; you have {left} left until {until}.",
-        LimitKind.USER_MONTH: f"This would take {needed}; you have {left} left this month, until {until}.",
-        LimitKind.GUILD_MONTH: f"This would take {needed}; this server has {left} left this month, until {until}.",
-        LimitKind.BOT_MONTH: f"This would take {needed}, more than the whole bot has left until {until}.",
+        LimitKind.USER_DAY: f"This would take {needed}; you have {left} left {end}.",
+        LimitKind.USER_MONTH: f"This would take {needed}; you have {left} left {end}.",
+        LimitKind.GUILD_MONTH: f"This would take {needed}; this server has {left} left {end}.",
+        LimitKind.BOT_MONTH: f"This would take {needed}, more than the whole bot has left {end}.",
     }[error.limit]
     return _refusal(wrong, "A shorter video or 720p costs less; `/video quota` shows your limits.")
 

@@ -12,6 +12,11 @@ FREE = "free preview"
 MODE_WORDS = {Mode.TEXT: "text", Mode.IMAGE: "image", Mode.REFERENCE: "reference"}
 
 
+def until(moment: datetime) -> str:
+    """Return when a window ends, as its reader sees it: "until 21 November 2026 00:00 (in 10 hours)"."""
+    return f"until <t:{int(moment.timestamp())}:f> ({stamp(moment)})"
+
+
 def stamp(moment: datetime) -> str:
     """Return Discord's relative stamp, which counts down by itself."""
     return f"<t:{int(moment.timestamp())}:R>"

@@ -108,9 +108,10 @@ async def test_only_ones_own_jobs_are_listed_while_typing(tmp_path: Path) -> Non
         bob = on.guild.add_member(on.env.create_user("bob"))
 
         assert await bob.autocomplete(on.channel, "video status", "job", "") == []
-        assert await on.member.autocomplete(on.channel, "video show", "job", "PAPER") == [
-            {"name": "A *paper* boat sails · in line · 5 s · ShortAPI", "value": job.job_id}
-        ]
+        listed = [{"name": "A *paper* boat sails · in line · 5 s · ShortAPI", "value": job.job_id}]
+        assert await on.member.autocomplete(on.channel, "video status", "job", "PAPER") == listed
+        assert await on.member.autocomplete(on.channel, "video cancel", "job", "PAPER") == listed
+        assert await on.member.autocomplete(on.channel, "video show", "job", "PAPER") == []
 
 
 async def test_cancel_releases_the_hold(tmp_path: Path) -> None:

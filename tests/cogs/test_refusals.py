@@ -16,7 +16,8 @@ from tests.picture_samples import bomb_png, jpeg, png, truncated_jpeg
 
 GOOD = ("boat.jpg", jpeg())
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg' width='800' height='600'/>"
-DAY_ENDS = f"<t:{int(day_ends_at(START).timestamp())}:R>"
+TOMORROW = f"<t:{int(day_ends_at(START).timestamp())}:R>"
+DAY_ENDS = "until <t:{0}:f> (<t:{0}:R>)".format(int(day_ends_at(START).timestamp()))
 
 PROMPTS = [
     ("x" * 5_001, "The prompt counts 5,001 characters; the limit is 5,000. Nothing was held.\n"
@@ -173,7 +174,7 @@ async def test_a_private_video_needs_open_direct_messages(tmp_path: Path) -> Non
 async def test_an_exceeded_quota_names_price_rest_and_end(tmp_path: Path) -> None:
     async with stage(tmp_path, limits=Limits(1_400_000, None, None, None)) as on:
         assert await on.say("text", prompt="A paper boat", resolution="1080p", duration=10) == (
-            f"This would take $2.29; you have $1.40 left until {DAY_ENDS}. Nothing was held.\n"
+            f"This would take $2.29; you have $1.40 left {DAY_ENDS}. Nothing was held.\n"
             "A shorter video or 720p costs less; `/video quota` shows your limits."
         )
 
@@ -193,5 +194,5 @@ async def test_the_eleventh_preview_of_a_day_is_refused(tmp_path: Path) -> None:
             await on.say("text", prompt="A paper boat", gateway="animatic")
 
         assert await on.say("text", prompt="A paper boat", gateway="animatic") == (
-            f"You have made 10 free previews today, and that is the limit. Nothing was held.\nAsk again {DAY_ENDS}."
+            f"You have made 10 free previews today, and that is the limit. Nothing was held.\nAsk again {TOMORROW}."
         )

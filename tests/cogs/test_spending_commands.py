@@ -1,7 +1,6 @@
 """The commands that spend: deferred first, the price on hold, then the card's link, and never a ping."""
 
 from collections import deque
-from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
 
@@ -9,15 +8,15 @@ import pytest
 
 from bot.domain.errors import DeliveryFailed, StoreFailed
 from bot.domain.job import JobState
+from bot.domain.job_views import PREVIEW_REMARK
 from bot.domain.quota import Limits, day_ends_at, month_ends_at
 from bot.domain.request import Mode, Resolution
 from tests.cogs.stage import stage
 from tests.fakes import START
 from tests.picture_samples import jpeg
 
-DAY_ENDS = f"<t:{int(day_ends_at(START).timestamp())}:R>"
-MONTH_ENDS = f"<t:{int(month_ends_at(START).timestamp())}:R>"
-DONE = f"<t:{int((START + timedelta(seconds=90)).timestamp())}:R>"
+DAY_ENDS = "until <t:{0}:f> (<t:{0}:R>)".format(int(day_ends_at(START).timestamp()))
+MONTH_ENDS = "until <t:{0}:f> (<t:{0}:R>)".format(int(month_ends_at(START).timestamp()))
 PICTURE = ("boat.jpg", jpeg())
 
 
@@ -37,9 +36,9 @@ async def test_an_accepted_command_names_price_rest_place_and_card(tmp_path: Pat
 
         job = await on.newest_job()
         assert answer.split("\n") == [
-            f"$0.645 on hold; you have $4.355 left until {DAY_ENDS}.",
-            f"1st in line · usually done {DONE}.",
-            f"https://discord.com/channels/{on.guild.id}/{on.channel.id}/{job.card.message_id}",
+            f"$0.645 on hold; you have $4.355 left {DAY_ENDS}.",
+            "1st in line.",
+            f"Follow it here: https://discord.com/channels/{on.guild.id}/{on.channel.id}/{job.card.message_id}",
         ]
         assert job.state is JobState.HELD
 
@@ -59,7 +58,7 @@ async def test_the_narrowest_limit_is_the_one_named(tmp_path: Path) -> None:
     async with stage(tmp_path, limits=Limits(5_000_000, None, 1_000_000, 700_000)) as on:
         answer = await on.say("text", prompt="A paper boat")
 
-        assert answer.startswith(f"$0.645 on hold; this server has $0.355 left until {MONTH_ENDS}.")
+        assert answer.startswith(f"$0.645 on hold; this server has $0.355 left {MONTH_ENDS}.")
 
 
 async def test_the_options_reach_the_job(tmp_path: Path) -> None:
@@ -98,7 +97,7 @@ async def test_pictures_nobody_mentions_get_a_hint(tmp_path: Path) -> None:
         answer = await on.say("reference", prompt="[Image 1] waves", image1=PICTURE, image2=PICTURE, image3=PICTURE)
 
         assert answer.split("\n")[2] == (
-            "Pictures 2 and 3 are not named in the prompt; write [Image 2] and [Image 3] to say how."
+            "The prompt does not name pictures 2 and 3. Next time write [Image 2] and [Image 3] where they belong."
         )
 
 
@@ -107,7 +106,7 @@ async def test_where_no_paid_gateway_is_open_a_preview_is_made_and_says_why(tmp_
         answer = await on.say("text", prompt="A paper boat")
 
         assert answer.split("\n")[0] == "Free preview, nothing is charged."
-        assert answer.split("\n")[2] == "No paid gateway may be used here, so this is a free preview."
+        assert answer.split("\n")[2] == PREVIEW_REMARK
 
 
 async def test_a_private_job_comes_by_direct_message_and_shows_nothing_in_the_channel(tmp_path: Path) -> None:

@@ -540,6 +540,17 @@ async def test_a_slow_job_says_so_once(tmp_path):
         assert w.messenger.told("edit_card") == ["rendering", "slow"]
 
 
+async def test_an_estimate_that_has_passed_is_taken_off_the_card_once(tmp_path):
+    async with world(tmp_path) as w:
+        w.gateway.read_script.extend([RUNNING] * 20)
+        await w.open()
+        await w.advance(85, step_s=5)
+        assert w.messenger.told("edit_card") == ["rendering"]
+        await w.advance(100, step_s=5)
+
+        assert w.messenger.told("edit_card") == ["rendering", "rendering"]
+
+
 async def test_reads_of_many_jobs_stay_within_the_gateways_limit(tmp_path):
     gateway = FakeGateway(capabilities(requests_per_min=8))
     caps = Caps(per_user=100, per_guild=100, per_gateway=100)

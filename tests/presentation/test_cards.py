@@ -6,6 +6,7 @@ import pytest
 
 from bot.domain.errors import Refusal
 from bot.domain.job import CardFace, Ending, JobState
+from bot.domain.job_views import PREVIEW_REMARK
 from bot.presentation import cards
 from bot.presentation.layout import Accent
 from tests.presentation.views import IMAGE, JOB_ID, PROMPT, SOON, faces, parts, view, words
@@ -94,10 +95,15 @@ def test_a_place_too_far_back_to_be_kept_true_is_not_on_the_card(place: int, pla
 def test_changed_pictures_and_remarks_are_said_on_the_card() -> None:
     images = (IMAGE, replace(IMAGE, note="padded to 1:2.5"))
 
-    card = cards.job_card(view(images=images, remark="No paid gateway may be used here, so this is a free preview."))
+    card = cards.job_card(
+        view(
+            images=images,
+            remark=PREVIEW_REMARK,
+        )
+    )
 
     assert words(card)[2:4] == [
-        "-# No paid gateway may be used here, so this is a free preview.",
+        "-# No paid gateway may be used here, so this is a free preview: pictures in slow moves, no generated video.",
         "-# picture 2 padded to 1:2.5",
     ]
 

@@ -30,7 +30,8 @@ from bot.domain.request import Mode
 from bot.presentation.replies import error_reply, reply
 
 ENDS = datetime(2026, 11, 21, tzinfo=UTC)
-UNTIL = f"<t:{int(ENDS.timestamp())}:R>"
+AGAIN = f"<t:{int(ENDS.timestamp())}:R>"
+UNTIL = "until <t:{0}:f> (<t:{0}:R>)".format(int(ENDS.timestamp()))
 
 
 def kinds(of: type[RequestRejected] = RequestRejected) -> Iterator[type[RequestRejected]]:
@@ -67,27 +68,27 @@ REPLIES = [
     ),
     (
         QuotaExceeded(LimitKind.USER_DAY, 2_290_000, 1_400_000, ENDS),
-        f"This would take $2.29; you have $1.40 left until {UNTIL}. Nothing was held.\n"
+        f"This would take $2.29; you have $1.40 left {UNTIL}. Nothing was held.\n"
         "A shorter video or 720p costs less; `/video quota` shows your limits.",
     ),
     (
         QuotaExceeded(LimitKind.GUILD_MONTH, 2_290_000, 0, ENDS),
-        f"This would take $2.29; this server has $0.00 left this month, until {UNTIL}. Nothing was held.\n"
+        f"This would take $2.29; this server has $0.00 left {UNTIL}. Nothing was held.\n"
         "A shorter video or 720p costs less; `/video quota` shows your limits.",
     ),
     (
         QuotaExceeded(LimitKind.BOT_MONTH, 2_290_000, 5_000, ENDS),
-        f"This would take $2.29, more than the whole bot has left until {UNTIL}. Nothing was held.\n"
+        f"This would take $2.29, more than the whole bot has left {UNTIL}. Nothing was held.\n"
         "A shorter video or 720p costs less; `/video quota` shows your limits.",
     ),
     (
         TooManyFailures(5, ENDS),
         "5 videos of yours failed today without a charge, and that is the limit. Nothing was held.\n"
-        f"Ask again {UNTIL}.",
+        f"Ask again {AGAIN}.",
     ),
     (
         TooManyPreviews(10, ENDS),
-        f"You have made 10 free previews today, and that is the limit. Nothing was held.\nAsk again {UNTIL}.",
+        f"You have made 10 free previews today, and that is the limit. Nothing was held.\nAsk again {AGAIN}.",
     ),
     (
         Paused(),
@@ -122,8 +123,7 @@ REPLIES = [
     ),
     (
         OptionRejected("negative_prompt", "given"),
-        "No gateway that can make this takes a negative prompt. Nothing was held.\n"
-        "Leave out `negative_prompt`, or choose another gateway.",
+        "No gateway that can make this takes a negative prompt. Nothing was held.\nLeave out `negative_prompt`.",
     ),
     (
         GatewayRejected("<@1> **x**", Unavailable.NO_SUCH_GATEWAY, Mode.TEXT, ("auto", "hiapi")),
