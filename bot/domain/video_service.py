@@ -3,7 +3,7 @@
 import logging
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -31,6 +31,9 @@ from bot.domain.request import GATEWAY_AUTO, PICTURE_COUNTS, RATIO_DEFAULT, Ask,
 log = logging.getLogger(__name__)
 
 _HISTORY_MAX = 10
+_PREVIEW = "so this is a free preview: pictures in slow moves, no generated video."
+PREVIEW_WHY_UNSET = f"No paid gateway is set up for this, {_PREVIEW}"
+PREVIEW_WHY_UNSERVED = f"The operator has not opened paid gateways here, {_PREVIEW}"
 # Crockford's alphabet in lower case: no letter looks like a digit.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -43,6 +46,12 @@ class Quote:
     offer: Offer
     capability: ModeCapability
     standings: tuple[Standing, ...]
+    may_pay: bool
+
+    @property
+    def is_fallback(self) -> bool:
+        """Say whether a preview is made because no paid gateway may be used."""
+        return self.offer.capabilities.free and not self.request.pinned
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +95,11 @@ class VideoService:
 
     def offers(self, ask: Ask) -> list[Offer]:
         """Return what each gateway would take, at once and without I/O: for autocomplete."""
-        may_pay = self._serving.may_pay(ask.place, user_id=ask.user_id)
         known = [self._overbilled.without(gateway.capabilities, ask.mode) for gateway in self._gateways.values()]
-        return offers(known, wish_of(ask), may_pay=may_pay)
+        return offers(known, wish_of(ask), may_pay=self._may_pay(ask))
+
+    def _may_pay(self, ask: Ask) -> bool:
+        return self._serving.may_pay(ask.place, user_id=ask.user_id)
 
     async def quote(self, ask: Ask) -> Quote:
         """Check everything but the pictures' bytes, and price it.
@@ -118,7 +129,7 @@ class VideoService:
                     available_microusd=standing.available_microusd or 0,
                     window_ends_at=standing.window_ends_at,
                 )
-        return Quote(request, offer, capability, standings)
+        return Quote(request, offer, capability, standings, may_pay=self._may_pay(ask))
 
     async def open(self, ask: Ask) -> Opened:
         """Take the pictures in, set the price aside and open the job. The same interaction twice opens one job.
@@ -154,6 +165,8 @@ class VideoService:
             # The hold is there: the answer must say so, even if it can say no more.
             log.exception("job opened, but not all can be said of it job_id=%s", job.job_id)
             view, standings = self._views.plain_view(job), quote.standings
+        if quote.is_fallback:
+            view = replace(view, remark=PREVIEW_WHY_UNSET if quote.may_pay else PREVIEW_WHY_UNSERVED)
         return Opened(view=view, standings=standings, unmentioned=tuple(unmentioned))
 
     async def card_posted(self, job_id: str, *, timeout_s: float) -> Job | None:

@@ -8,9 +8,9 @@ import pytest
 
 from bot.domain.errors import DeliveryFailed, StoreFailed
 from bot.domain.job import JobState
-from bot.domain.job_views import PREVIEW_REMARK
 from bot.domain.quota import Limits, day_ends_at, month_ends_at
 from bot.domain.request import Mode, Resolution
+from bot.domain.video_service import PREVIEW_WHY_UNSERVED
 from tests.cogs.stage import stage
 from tests.fakes import START
 from tests.picture_samples import jpeg
@@ -106,7 +106,7 @@ async def test_where_no_paid_gateway_is_open_a_preview_is_made_and_says_why(tmp_
         answer = await on.say("text", prompt="A paper boat")
 
         assert answer.split("\n")[0] == "Free preview, nothing is charged."
-        assert answer.split("\n")[2] == PREVIEW_REMARK
+        assert answer.split("\n")[2] == PREVIEW_WHY_UNSERVED
 
 
 async def test_a_private_job_comes_by_direct_message_and_shows_nothing_in_the_channel(tmp_path: Path) -> None:
