@@ -17,8 +17,11 @@ import click
 from bot import logs
 from bot.config import Settings, load_settings
 from bot.domain.errors import StartFailed
+from bot.domain.money import show_usd
+from bot.domain.pricing import Capabilities
 
 if TYPE_CHECKING:
+    from bot.app import App
     from bot.sandbox.demo import Report
 
 _BOT_ENDS_WITHIN_S = 15.0
@@ -96,9 +99,40 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
 
     _ = settings.bot_token
     async with app.open_app(settings) as opened:
-        for line in app.parts_table(opened):
+        for line in _parts_table(opened):
             print(line, flush=True)
         await opened.run(stop)
+
+
+def _parts_table(app: "App") -> list[str]:
+    """Return what start-up prints: each part and its state."""
+    settings, limits = app.settings, app.settings.limits()
+    guilds = "every guild" if settings.guild_ids is None else f"{len(settings.guild_ids)} listed guilds"
+    if settings.guild_ids == frozenset():
+        guilds = "guilds owned by an operator"
+    rows = [
+        ("database", str(settings.database_path)),
+        ("files", f"{settings.data_dir}, kept {settings.retention_days} days"),
+        ("discord", settings.discord_api_url),
+        ("pictures", f"hosted by {settings.attachment_host.value}"),
+        ("paid gateways for", guilds),
+        ("quota", f"{_shown(limits.user_day_microusd)} a day and person, {_shown(limits.bot_month_microusd)} a month"),
+        *((gateway.capabilities.title, _gateway_state(gateway.capabilities)) for gateway in app.gateways.values()),
+    ]
+    return [f"{name:<18} {state}" for name, state in rows]
+
+
+def _gateway_state(facts: Capabilities) -> str:
+    if facts.free:
+        return "free previews"
+    if not facts.configured:
+        return f"off: {facts.gateway.upper()}_KEY is not set"
+    prices = [f"{name} {show_usd(row.price_microusd(5))} for 5 s" for name, row in facts.prices.items()]
+    return ", ".join(prices) or "off: no price is set"
+
+
+def _shown(limit_microusd: int | None) -> str:
+    return "unlimited" if limit_microusd is None else show_usd(limit_microusd)
 
 
 def _switch(*, paused: bool) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -37,10 +38,9 @@ from bot.domain.errors import StartFailed, StoreFailed
 from bot.domain.job import Job, JobBook
 from bot.domain.job_runner import JobRunner
 from bot.domain.job_views import JobViews
-from bot.domain.money import show_usd
 from bot.domain.offers import Serving
 from bot.domain.ports import Clock, Gateway, Hosting, Messenger
-from bot.domain.pricing import Capabilities, Overbilled
+from bot.domain.pricing import Overbilled
 from bot.domain.request import ATTACHMENT_BYTES_MAX
 from bot.domain.request_pace import RequestPace
 from bot.domain.submitting import Submitter, WatchTimes
@@ -75,13 +75,27 @@ class App:
         Raises:
             StartFailed: Discord cannot be used.
         """
+        stopping = asyncio.create_task(stop.wait())
+        entering = asyncio.create_task(self._enter())
+        try:
+            await asyncio.wait({entering, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if entering.done():
+                await entering
+                await self._carry(stopping)
+        finally:
+            for task in (stopping, entering):
+                task.cancel()
+            await asyncio.gather(stopping, entering, return_exceptions=True)
+
+    async def _enter(self) -> None:
         await self.bot.log_in(self.settings.bot_token)
         await self.bot.sync_if_changed(self.store.note, self.store.set_note)
+
+    async def _carry(self, stopping: "asyncio.Task[bool]") -> None:
         jobs_at_rest = asyncio.Event()
         connection = asyncio.create_task(self.bot.run_until(jobs_at_rest))
         jobs = asyncio.create_task(self.runner.run())
         purging = asyncio.create_task(self._purge_for_ever())
-        stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({connection, jobs, stopping}, return_when=asyncio.FIRST_COMPLETED)
             log.info("stopping")
@@ -90,9 +104,9 @@ class App:
             jobs_at_rest.set()
             await connection
         finally:
-            for task in (stopping, purging, jobs, connection):
+            for task in (purging, jobs, connection):
                 task.cancel()
-            await asyncio.gather(stopping, purging, jobs, connection, return_exceptions=True)
+            await asyncio.gather(purging, jobs, connection, return_exceptions=True)
 
     async def _purge_for_ever(self) -> None:
         """Delete pictures and videos past their retention, at start and every hour."""
@@ -114,6 +128,7 @@ class _Ground:
     settings: Settings
     clock: Clock
     store: SqliteStore
+    probe: video.KeptProbe
     library: FileLibrary
     gateways: Mapping[str, Gateway]
     links: MediaLinks | None
@@ -173,37 +188,6 @@ async def read_books(database_path: Path) -> list[JobBook]:
         return await store.books()
 
 
-def parts_table(app: App) -> list[str]:
-    """Return what start-up prints: each part and its state."""
-    settings, limits = app.settings, app.settings.limits()
-    guilds = "every guild" if settings.guild_ids is None else f"{len(settings.guild_ids)} listed guilds"
-    if settings.guild_ids == frozenset():
-        guilds = "guilds owned by an operator"
-    rows = [
-        ("database", str(settings.database_path)),
-        ("files", f"{settings.data_dir}, kept {settings.retention_days} days"),
-        ("discord", settings.discord_api_url),
-        ("pictures", f"hosted by {settings.attachment_host.value}"),
-        ("paid gateways for", guilds),
-        ("quota", f"{_shown(limits.user_day_microusd)} a day and person, {_shown(limits.bot_month_microusd)} a month"),
-        *((gateway.capabilities.title, _gateway_state(gateway.capabilities)) for gateway in app.gateways.values()),
-    ]
-    return [f"{name:<18} {state}" for name, state in rows]
-
-
-def _gateway_state(facts: Capabilities) -> str:
-    if facts.free:
-        return "free previews"
-    if not facts.configured:
-        return f"off: {facts.gateway.upper()}_KEY is not set"
-    prices = [f"{name} {show_usd(row.price_microusd(5))} for 5 s" for name, row in facts.prices.items()]
-    return ", ".join(prices) or "off: no price is set"
-
-
-def _shown(limit_microusd: int | None) -> str:
-    return "unlimited" if limit_microusd is None else show_usd(limit_microusd)
-
-
 def open_gateways(settings: Settings, library: FileLibrary) -> dict[str, Gateway]:
     """Return every gateway by name, also those without a key: jobs of before still need their titles and reads."""
     made: list[Gateway] = [
@@ -247,7 +231,10 @@ async def _lay_ground(settings: Settings, stack: AsyncExitStack) -> _Ground:
     clock = SystemClock()
     stack.enter_context(only_one(settings.database_path))
     store = await stack.enter_async_context(open_store(settings.database_path))
-    library = FileLibrary(settings.data_dir)
+    _require_folder(settings.data_dir)
+    probe = video.KeptProbe()
+    stack.push_async_callback(probe.aclose)
+    library = FileLibrary(settings.data_dir, probe=probe)
     gateways = open_gateways(settings, library)
     for gateway in gateways.values():
         stack.push_async_callback(gateway.aclose)
@@ -256,7 +243,18 @@ async def _lay_ground(settings: Settings, stack: AsyncExitStack) -> _Ground:
     links = None
     if settings.public_url is not None:
         links = MediaLinks(await media_secret(store), settings.public_url, clock)
-    return _Ground(settings, clock, store, library, gateways, links)
+    return _Ground(settings, clock, store, probe, library, gateways, links)
+
+
+def _require_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise StartFailed(
+            f"DATA_DIR={path} cannot be written ({error.strerror}): name a folder for the bot's files, "
+            "for example DATA_DIR=data"
+        ) from error
 
 
 async def _open_web(ground: _Ground, stack: AsyncExitStack) -> None:
@@ -278,7 +276,7 @@ def _messenger(ground: _Ground, places: Places, posting: Posting) -> DiscordMess
         return ground.links.video(job.video.name) if ground.links is not None and job.video is not None else None
 
     async def plays_inline(path: Path) -> bool:
-        return video.plays_inline(await video.probe(path))
+        return video.plays_inline(await ground.probe(path))
 
     work_dir = ground.settings.data_dir / "fitted"
     work_dir.mkdir(parents=True, exist_ok=True)

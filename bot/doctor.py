@@ -28,6 +28,15 @@ PERMISSIONS = discord.Permissions(
     attach_files=True,
     read_message_history=True,
 )
+# As Discord's settings call them; discord.py iterates over its own names.
+_PERMISSION_WORDS = {
+    "read_messages": "View Channels",
+    "send_messages": "Send Messages",
+    "send_messages_in_threads": "Send Messages in Threads",
+    "embed_links": "Embed Links",
+    "attach_files": "Attach Files",
+    "read_message_history": "Read Message History",
+}
 _GUILDS_MAX = 20
 _TIMEOUT_S = 10.0
 _NO_SUCH_JOB = "gallop-doctor"
@@ -72,7 +81,11 @@ async def check_database(path: Path) -> Check:
 
 
 async def check_disk(library: Library) -> Check:
-    free = await library.free_bytes()
+    try:
+        free = await library.free_bytes()
+    except OSError as error:
+        step = "Name a folder the bot may write to, for example DATA_DIR=data."
+        return Check(False, f"DATA_DIR cannot be used ({error.strerror}).", step)
     text = f"Disk: {free / 1e9:.1f} GB free."
     if free < FREE_BYTES_MIN:
         return Check(False, text, "Below 1 GB nothing is submitted: make room, or move DATA_DIR.")
@@ -174,7 +187,8 @@ async def _check_guilds(bot: GallopBot) -> Check:
         guild = await bot.fetch_guild(listed.id, with_counts=False)
         member = await guild.fetch_member(bot.user.id) if bot.user is not None else None
         if member is not None and not member.guild_permissions >= PERMISSIONS:
-            names = [name for name, needed in PERMISSIONS if needed and not getattr(member.guild_permissions, name)]
+            had = member.guild_permissions
+            names = [_PERMISSION_WORDS[name] for name, needed in PERMISSIONS if needed and not getattr(had, name)]
             lacking = {**lacking, guild.name: names}
     invite = discord.utils.oauth_url(
         bot.application_id or 0, permissions=PERMISSIONS, scopes=("bot", "applications.commands")

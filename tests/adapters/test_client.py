@@ -82,7 +82,7 @@ async def test_commands_discord_refused_are_tried_again_at_the_next_start(
 
 
 async def test_a_wrong_token_is_one_sentence(sandbox: SandboxDiscord) -> None:
-    with pytest.raises(StartFailed, match=r"^DISCORD_TOKEN was refused by Discord\.") as failed:
+    with pytest.raises(StartFailed, match=r"^DISCORD_TOKEN was refused by Discord:") as failed:
         await GallopBot(api_url=sandbox.api_url).log_in("wrong")
 
     assert "wrong" not in failed.value.sentence

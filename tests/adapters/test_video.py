@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from bot.adapters.media import child, worker
-from bot.adapters.media.video import VideoFacts, fit, last_frame, plays_inline, probe
+from bot.adapters.media.video import KeptProbe, VideoFacts, fit, last_frame, plays_inline, probe
 from bot.domain.errors import VideoUnusable
 
 FPS = 12
@@ -255,6 +255,51 @@ def no_child_left() -> bool:
     except ChildProcessError:
         return True
     return False
+
+
+async def test_a_kept_probe_does_one_video_after_the_other_in_one_process(tmp_path: Path):
+    path, kept = made(tmp_path / "video.mp4"), KeptProbe()
+
+    first, process = await kept(path), kept._child._process
+    assert first == await probe(path)
+    assert await kept(path) == first
+    assert kept._child._process is process is not None
+    await kept.aclose()
+
+    assert no_child_left()
+
+
+async def test_a_video_that_spoils_the_kept_child_does_not_spoil_the_next(tmp_path: Path):
+    path, wreck, kept = made(tmp_path / "video.mp4"), tmp_path / "wreck.mp4", KeptProbe()
+    wreck.write_bytes(b"no video")
+
+    with pytest.raises(VideoUnusable, match="ended with 1"):
+        await kept(wreck)
+    assert no_child_left()
+    assert (await kept(path)).video_codec == "h264"
+    await kept.aclose()
+
+
+async def test_a_kept_child_without_work_ends_and_another_takes_over(tmp_path: Path):
+    path, kept = made(tmp_path / "video.mp4"), KeptProbe()
+    await kept(path)
+    process = kept._child._process
+    kept._child._dismiss()
+
+    assert process is not None
+    assert await process.wait() == 0
+    assert (await kept(path)).video_codec == "h264"
+    await kept.aclose()
+
+
+async def test_a_kept_child_that_takes_too_long_is_killed_and_reaped(hanging: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(child, "_KEPT_TIMEOUT_S", 0.5)
+    kept = child.KeptChild("probe")
+
+    with pytest.raises(VideoUnusable, match="timed out"):
+        await kept.run({"path": str(hanging)}, timeout_s=0.5)
+
+    assert no_child_left()
 
 
 async def test_the_child_gets_no_secrets(monkeypatch: pytest.MonkeyPatch):

@@ -9,11 +9,11 @@ from pathlib import Path
 from statistics import median
 
 from bot.sandbox.discord import Interaction
-from tests.bench.bench_stage import PROMPT, BotProcess, Stage, arriving, bot_process, percentile, settings, stage
+from tests.bench.bench_stage import PROMPT, BotProcess, Stage, arriving, bot_process, percentile, settings, stage, until
 
 INTERACTIONS = 200
 PER_S = 50.0
-ROUNDS = 3
+ROUNDS = 5
 _WARM_UP = 20
 _NEVER_S = 100_000.0
 _ANSWER_TIMEOUT_S = 30.0
@@ -37,15 +37,17 @@ async def measure() -> dict[str, object]:
 
 
 async def _gallop(opened: Stage, home: Path) -> dict[str, float]:
-    before = len(opened.gateways.shortapi.jobs)
+    jobs = opened.gateways.shortapi.jobs
+    before = len(jobs)
 
     async def all_done(sent: list[Interaction]) -> None:
         for interaction in sent:
-            answer = await interaction.answer(_ANSWER_TIMEOUT_S, until=lambda message: "discord.com/channels" in message.text)
+            answer = await interaction.answer(
+                _ANSWER_TIMEOUT_S, until=lambda message: "discord.com/channels" in message.text
+            )
             if "$0.645" not in answer.text:
                 raise RuntimeError(f"refused: {answer.text}")
-        while len(opened.gateways.shortapi.jobs) - before < len(sent):
-            await asyncio.sleep(0.05)
+        await until(lambda: len(jobs) - before >= len(sent), timeout_s=_ANSWER_TIMEOUT_S, what="submissions")
 
     environment = settings(opened, home)
     async with bot_process(opened, ("-m", "bot", "run"), environment, log_path=home / "bot.log") as bot:

@@ -7,7 +7,6 @@ import sys
 import tempfile
 import time
 from array import array
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,14 +23,14 @@ from bot.domain.quota import Limits
 from bot.domain.request import Mode, Resolution, VideoRequest
 from bot.domain.video_service import new_job_id
 from bot.sandbox.discord import Message
-from tests.bench.bench_stage import PROMPT, BotProcess, Stage, arriving, bot_process, percentile, settings, stage
+from tests.bench.bench_stage import PROMPT, BotProcess, Stage, arriving, bot_process, percentile, settings, stage, until
 
 JOBS = 1_000
 PER_S = 20.0
 # So that all are in flight before the first is done.
 JOB_S = (60.0, 80.0)
 # A thousand jobs need a gateway that allows many requests; who has that can also look more often than by default.
-WATCH_INTERVAL_S = (2.0, 4.0)
+WATCH_INTERVAL_S = (2.0, 3.0)
 _WARM_UP = 40
 _WARM_UP_JOB_S = (1.0, 2.0)
 _HISTORY = 50
@@ -88,7 +87,7 @@ async def measure() -> dict[str, object]:
             script, lags = str(Path(__file__).with_name("lag_bot.py")), home / "lags"
             async with bot_process(opened, (script, str(lags)), environment, log_path=home / "bot.log") as bot:
                 await _ask(opened, count=_WARM_UP, duration_s=3)
-                await _until(lambda: len(seen.at_s) == _WARM_UP, _SUBMITTED_TIMEOUT_S, "warm-up videos")
+                await until(lambda: len(seen.at_s) == _WARM_UP, timeout_s=_SUBMITTED_TIMEOUT_S, what="warm-up videos")
                 await asyncio.sleep(_SETTLED_S)
                 seen.at_s.clear()
                 load = await _carry(opened, bot, seen)
@@ -103,10 +102,10 @@ async def _carry(opened: Stage, bot: BotProcess, seen: Seen) -> Load:
     opened.rendering.least_s, opened.rendering.most_s = JOB_S
     began_at_s = time.time()
     await _ask(opened, count=JOBS, duration_s=5)
-    await _until(lambda: len(jobs) - before == JOBS, _SUBMITTED_TIMEOUT_S, "submissions")
+    await until(lambda: len(jobs) - before == JOBS, timeout_s=_SUBMITTED_TIMEOUT_S, what="submissions")
     await asyncio.sleep(_SETTLED_S)
     flying_at_s, in_flight, rss_bytes = time.time(), JOBS - len(seen.at_s), bot.rss_bytes() - rss_before
-    await _until(lambda: len(seen.at_s) == JOBS, _VIDEOS_TIMEOUT_S, "videos")
+    await until(lambda: len(seen.at_s) == JOBS, timeout_s=_VIDEOS_TIMEOUT_S, what="videos")
     ended_at_s = time.time()
     await asyncio.sleep(_SETTLED_S)
     return Load(
@@ -125,14 +124,6 @@ async def _ask(opened: Stage, *, count: int, duration_s: int) -> None:
     async for number in arriving(count, PER_S):
         user, channel = opened.people[number]
         await opened.discord.command(user, channel, "video text", {"prompt": PROMPT, "duration": duration_s})
-
-
-async def _until(reached: Callable[[], bool], timeout_s: float, what: str) -> None:
-    ends_at_s = time.monotonic() + timeout_s
-    while not reached():
-        if time.monotonic() > ends_at_s:
-            raise TimeoutError(f"not within {timeout_s:g} s: {what}")
-        await asyncio.sleep(0.1)
 
 
 def _times(database: Path, opened: Stage, seen: Seen) -> list[Times]:
@@ -212,9 +203,7 @@ async def _write_history(database: Path) -> None:
             attempt = Attempt(job_id, 1, "shortapi", "history", b"{}", job_id, job_id, opened_at)
             await store.begin_attempt(attempt, next_at=done_at)
             billing = Billing(645_000, BilledSource.PRICE)
-            await store.accept(
-                job_id, number=1, gateway_job_id=job_id, billing=billing, now=opened_at, next_at=done_at
-            )
+            await store.accept(job_id, number=1, gateway_job_id=job_id, billing=billing, now=opened_at, next_at=done_at)
             await store.finish(job_id, address=None, until=None, billing=None, now=done_at)
             video = Video(f"{job_id}.mp4", 1, 5.0, 1280, 720)
             await store.store_video(job_id, video=video, settle_microusd=645_000, now=done_at)

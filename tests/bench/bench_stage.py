@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import cycle, islice
@@ -44,7 +44,7 @@ class Rendering:
     video: bytes
     least_s: float
     most_s: float
-    random: Random = field(default_factory=lambda: Random(7))
+    random: Random = field(default_factory=lambda: Random(7))  # noqa: S311  # the same times in every run
 
     async def __call__(self, **_: object) -> bytes:
         await asyncio.sleep(self.random.uniform(self.least_s, self.most_s))
@@ -99,7 +99,9 @@ async def stage(folder: Path, *, job_s: tuple[float, float], people: int) -> Asy
     limits = RequestLimits(_UNLIMITED, _UNLIMITED, _UNLIMITED)
     async with AsyncExitStack() as stack:
         discord = await stack.enter_async_context(SandboxDiscord.start(messages_per_5_s=None, webhook_per_2_s=None))
-        gateways = await stack.enter_async_context(SandboxGateways.start(render=rendering, pace=Pace(job_s=0), limits=limits))
+        gateways = await stack.enter_async_context(
+            SandboxGateways.start(render=rendering, pace=Pace(job_s=0), limits=limits)
+        )
         gateways.shortapi.faults = reads = CountingFaults()
         served = [discord.add_guild(f"guild {number}", owner=discord.owner) for number in range(10)]
         rooms = [guild.add_channel(f"videos-{number}") for guild in served for number in range(10)]
@@ -152,12 +154,25 @@ async def bot_process(
             async with asyncio.timeout(_END_TIMEOUT_S):
                 exit_code = await process.wait()
             if exit_code:
-                raise RuntimeError(f"the bot ended with exit code {exit_code}:\n{log_path.read_text()[-2000:]}")
+                raise RuntimeError(f"the bot ended with exit code {exit_code}:\n{_last_words(log_path)}")
             await opened.discord.gone()
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+
+
+def _last_words(log_path: Path) -> str:
+    return log_path.read_text(errors="replace")[-2_000:]
+
+
+async def until(reached: Callable[[], bool], *, timeout_s: float, what: str) -> None:
+    """Look ten times a second, so that looking costs next to nothing."""
+    ends_at_s = time.monotonic() + timeout_s
+    while not reached():
+        if time.monotonic() > ends_at_s:
+            raise TimeoutError(f"not within {timeout_s:g} s: {what}")
+        await asyncio.sleep(0.1)
 
 
 async def arriving(count: int, per_s: float) -> AsyncIterator[int]:

@@ -17,6 +17,8 @@ from tests.scenarios.theatre import Theatre, theatre
 
 ROOT = Path(__file__).parents[2]
 ENDS_WITHIN_S = 10.0
+# What a clean end never leaves behind.
+_LITTER = ("Traceback", "Unclosed", "ResourceWarning", "was never", "never retrieved")
 
 
 class Ended(NamedTuple):
@@ -93,7 +95,7 @@ class Stage:
 
     @asynccontextmanager
     async def life(self, *, ready: bool = True, **changes: Any) -> AsyncIterator[Life]:
-        """Run the bot until the block ends; whoever has not ended it by then kills it."""
+        """Run the bot until the block ends; what still runs then is killed. A clean end leaves a clean log."""
         process = await started("run", self.environment(**changes), self.folder)
         life = Life(process)
         listening = asyncio.create_task(life.listen())
@@ -105,6 +107,8 @@ class Stage:
             if process.returncode is None:
                 await life.kill()
             await listening
+        if process.returncode == 0:
+            assert [line for line in life.log if any(word in line for word in _LITTER)] == []
         await self.theatre.discord.gone()
 
     async def _ready(self, life: Life) -> None:
@@ -135,7 +139,12 @@ async def started(command: str, environment: Mapping[str, str], folder: Path) ->
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bot", *command.split()),
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default", **environment},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONWARNINGS": "default,ignore:'audioop':DeprecationWarning",
+            **environment,
+        },
         stdout=asyncio.subprocess.DEVNULL if command == "run" else asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -95,6 +95,21 @@ async def test_a_killed_bot_buys_once_posts_once_and_charges_once(
         assert (book.state, book.settled_microusd, book.released_microusd) == (JobState.STORED, PRICE_MICROUSD, 0)
 
 
+async def test_a_bot_stopped_while_discord_holds_the_answer_to_a_video_ends_at_once_and_posts_it_once(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path) as made:
+        async with made.life() as life:
+            await delivering(made)
+            assert await life.stop() == 0
+        made.theatre.discord.faults.clear()
+        async with made.life() as life:
+            await made.theatre.card("discord.com/channels")
+            assert await life.stop() == 0
+
+        assert len(videos(made.theatre.channel)) == 1
+
+
 async def test_a_job_in_line_when_the_bot_was_killed_keeps_its_card_and_its_turn(tmp_path: Path) -> None:
     async def in_line(made: Stage) -> None:
         made.theatre.gateways.shortapi.faults.job.append(JobFault.NEVER_FINISHES)

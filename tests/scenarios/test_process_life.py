@@ -67,7 +67,7 @@ async def test_a_bot_stops_at_once_while_discord_does_not_answer_its_login(tmp_p
 
 async def test_pausing_from_beside_the_bot_stops_spending_until_it_is_resumed(tmp_path: Path) -> None:
     async with stage(tmp_path) as made, made.life() as life:
-        paused = await made.gallop("pause")
+        paused = await made.gallop("pause", discord_token=None)
         refused = await made.theatre.said("video text", TEXT)
         resumed = await made.gallop("resume")
         await made.theatre.command("video text", TEXT)

@@ -61,6 +61,9 @@ class GallopBot(commands.AutoShardedBot):
         self.api_url = (api_url or API_URL).rstrip("/")
         # discord.py has no other hook for its REST address, and it is the class's: one Discord per process.
         discord.http.Route.BASE = self.api_url
+        # Gallop does not speak: the warnings at every start about libraries for voice would only worry an operator.
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
+        self._entered = False
         super().__init__(
             command_prefix=commands.when_mentioned,
             help_command=None,
@@ -77,16 +80,26 @@ class GallopBot(commands.AutoShardedBot):
         Raises:
             StartFailed: the token was refused, or Discord could not be reached.
         """
+        self._entered = True
         try:
             await self.login(token)
         except discord.LoginFailure as error:
             await self.close()
             raise StartFailed(
-                "DISCORD_TOKEN was refused by Discord. Copy it again from the application's page (Bot, Reset Token)."
+                "DISCORD_TOKEN was refused by Discord: copy it again from the application's page (Bot, Reset Token), "
+                "for example DISCORD_TOKEN=the-token-from-the-bot-page"
             ) from error
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
             await self.close()
-            raise StartFailed(f"Discord could not be reached at {self.api_url}: {type(error).__name__}.") from error
+            raise StartFailed(
+                f"Discord could not be reached at {self.api_url} ({type(error).__name__}): check the network and "
+                f"DISCORD_API_URL, for example DISCORD_API_URL={API_URL}"
+            ) from error
+
+    async def close(self) -> None:
+        # Before a login there is nothing to close, and discord.py would fail (2.7.1 shard.py:557).
+        if self._entered:
+            await super().close()
 
     async def launch_shard(self, gateway: "URL", shard_id: int, *, initial: bool = False) -> None:
         """Remember the address that /gateway/bot named.

@@ -1,4 +1,4 @@
-"""Runs one piece of media work in a child process that is bounded in time and memory, and is always reaped."""
+"""Runs media work in child processes that are bounded in time and memory, and are always reaped."""
 
 import asyncio
 import json
@@ -17,6 +17,10 @@ _PACKAGE_FOLDER = Path(__file__).resolve().parents[3]
 # All a child gets of the environment: no token and no key.
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "XDG_DATA_HOME", "XDG_DATA_DIRS", "SYSTEMROOT")
 
+# Longer than the quick work of a kept child ever takes; the slow rest is done by a child of its own.
+_KEPT_TIMEOUT_S = 5.0
+_KEPT_IDLE_S = 30.0
+
 
 async def run(work: str, request: Mapping[str, object], *, timeout_s: float) -> dict[str, Any]:
     """Have the worker do `work` and return its answer. Cancelling the caller kills the child.
@@ -24,13 +28,7 @@ async def run(work: str, request: Mapping[str, object], *, timeout_s: float) -> 
     Raises:
         VideoUnusable: the worker could not do it, died, or took longer than `timeout_s`.
     """
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "bot.adapters.media.worker", work),
-        env=_environment(),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    process = await _start(work, stderr=asyncio.subprocess.PIPE)
     try:
         async with asyncio.timeout(timeout_s):
             answer, complaint = await process.communicate(json.dumps(dict(request)).encode())
@@ -38,9 +36,7 @@ async def run(work: str, request: Mapping[str, object], *, timeout_s: float) -> 
         log.warning("media work timed out work=%s timeout_s=%s", work, timeout_s)
         raise VideoUnusable("media", f"{work} timed out") from error
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await _end(process)
     if process.returncode != 0:
         # The last line of a traceback: an exception's class and FFmpeg's words for it.
         last = complaint.decode(errors="replace").strip().rpartition("\n")[2][:200]
@@ -48,6 +44,86 @@ async def run(work: str, request: Mapping[str, object], *, timeout_s: float) -> 
         raise VideoUnusable("media", f"{work} ended with {process.returncode}")
     result: dict[str, Any] = json.loads(answer)
     return result
+
+
+class KeptChild:
+    """A child that does one kind of quick work again and again: nine tenths of a probe are the start of its process.
+
+    It ends when it has had nothing to do for a while, and with its owner. Where it fails or is slow, it is killed, and
+    the work is done by a child of its own: no earlier work decides over a later one, and none keeps the others waiting.
+    """
+
+    def __init__(self, work: str) -> None:
+        self._work = work
+        self._turn = asyncio.Lock()
+        self._process: asyncio.subprocess.Process | None = None
+        self._rest: asyncio.TimerHandle | None = None
+
+    async def run(self, request: Mapping[str, object], *, timeout_s: float) -> dict[str, Any]:
+        """Do as the function `run` does."""
+        async with self._turn:
+            answer = await self._ask(request)
+        return await run(self._work, request, timeout_s=timeout_s) if answer is None else answer
+
+    async def aclose(self) -> None:
+        """End the child; the next `run` starts another."""
+        async with self._turn:
+            process = self._take()
+            if process is not None:
+                await _end(process)
+
+    async def _ask(self, request: Mapping[str, object]) -> dict[str, Any] | None:
+        process = self._take() or await _start(self._work, stderr=asyncio.subprocess.DEVNULL)
+        try:
+            async with asyncio.timeout(_KEPT_TIMEOUT_S):
+                answer = await _exchange(process, request)
+        except (OSError, ValueError) as error:  # a TimeoutError is an OSError
+            log.info("kept child failed work=%s error=%s", self._work, type(error).__name__)
+            return None
+        else:
+            self._process = process
+            self._rest = asyncio.get_running_loop().call_later(_KEPT_IDLE_S, self._dismiss)
+            return answer
+        finally:
+            if self._process is not process:
+                await _end(process)
+
+    def _take(self) -> asyncio.subprocess.Process | None:
+        if self._rest is not None:
+            self._rest.cancel()
+        process, self._process = self._process, None
+        return process
+
+    def _dismiss(self) -> None:
+        process = self._take()
+        if process is not None and process.stdin is not None:
+            process.stdin.close()  # it ends by itself, and the loop reaps it
+
+
+async def _start(work: str, *, stderr: int) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "bot.adapters.media.worker", work),
+        env=_environment(),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=stderr,
+    )
+
+
+async def _exchange(process: asyncio.subprocess.Process, request: Mapping[str, object]) -> dict[str, Any]:
+    """Send one line and read one line; ValueError where there is none."""
+    if process.stdin is None or process.stdout is None:
+        raise ValueError("no pipes")
+    process.stdin.write(json.dumps(dict(request)).encode() + b"\n")
+    await process.stdin.drain()
+    answer: dict[str, Any] = json.loads(await process.stdout.readline())
+    return answer
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
 
 
 def _environment() -> dict[str, str]:

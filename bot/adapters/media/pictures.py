@@ -65,6 +65,8 @@ class PictureIntake:
                 measured=attachment.bytes_count,
                 limit=ATTACHMENT_BYTES_MAX,
             )
+        if attachment.bytes_count == 0:  # nor this
+            raise PictureRejected(position, PictureProblem.EMPTY, mode)
         try:
             return await self._fetch(attachment)
         except OSError as error:

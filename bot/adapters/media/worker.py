@@ -1,4 +1,4 @@
-"""The child process of the media work: lowers its priority, bounds its memory, reads a request, writes the answer."""
+"""The child process of the media work: lowers its priority, bounds its memory, answers requests."""
 
 import base64
 import json
@@ -13,12 +13,14 @@ MEMORY_MAX_BYTES = 2 * 1024**3
 
 
 def main() -> None:
-    """Do the work named by the first argument: JSON on standard input to JSON on standard output."""
+    """Do the work named by the first argument: each line of JSON on standard input to one on standard output."""
     os.nice(10)
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX_BYTES, MEMORY_MAX_BYTES))
-    request = json.load(sys.stdin)
-    json.dump(_do(sys.argv[1], request), sys.stdout)
+    # Not iterated over: that would read ahead, and the first answer would wait for the second request.
+    while line := sys.stdin.readline():
+        sys.stdout.write(json.dumps(_do(sys.argv[1], json.loads(line))) + "\n")
+        sys.stdout.flush()
 
 
 def _do(work: str, request: dict[str, Any]) -> dict[str, Any]:

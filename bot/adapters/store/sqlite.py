@@ -60,7 +60,8 @@ def only_one(path: Path) -> Iterator[None]:
         lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StartFailed(
-            f"{lock_path} cannot be written ({error.strerror}): check the rights of its folder."
+            f"{lock_path} cannot be written ({error.strerror}): check the rights of its folder and DATABASE_URL, "
+            "for example DATABASE_URL=sqlite:///data/gallop.db"
         ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -64,6 +64,8 @@ class SandboxJob:
     phase: Phase = Phase.QUEUED
     refunded: Decimal = Decimal(0)
     error: str = ""
+    # The bytes of the pictures as they were fetched, in order.
+    pictures: list[bytes] = field(default_factory=list, repr=False)
     ended_at: datetime | None = None
     callback_statuses: list[int] = field(default_factory=list)
     ended: asyncio.Event = field(default_factory=asyncio.Event)

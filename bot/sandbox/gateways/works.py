@@ -90,7 +90,7 @@ class Works:
     async def _make(self, job: SandboxJob) -> None:
         pace = self._pace
         try:
-            found = await pictures.fetch(self._session, job.asked)
+            found = job.pictures = await pictures.fetch(self._session, job.asked)
         except pictures.BadPicture as error:
             job.end(Phase.FAILED, now=pace.now(), error=str(error), refund=True)
             return
