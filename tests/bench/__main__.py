@@ -110,7 +110,7 @@ def _jobs_rows(found: dict[str, Any]) -> Iterable[tuple[str, ...]]:
     )
     yield "of that, until a read saw it done", f"{found['done_to_read_s']['p50']} s", "", "", ""
     yield "of that, from the read to the channel", f"{found['read_to_channel_s']['p50']} s", "", "", ""
-    yield "processor time per job", f"{found['cpu_ms_per_job']} ms", "", "", ""
+    yield "processor time per job, without the probing child", f"{found['cpu_ms_per_job']} ms", "", "", ""
 
 
 def _below(value: float, limit: float, unit: str) -> tuple[str, str]:

@@ -63,7 +63,6 @@ class Load(NamedTuple):
     rss_bytes: int
     reads: int
     cpu_s: float
-    children_cpu_s: float
 
 
 class Times(NamedTuple):
@@ -98,7 +97,7 @@ async def measure() -> dict[str, object]:
 
 async def _carry(opened: Stage, bot: BotProcess, seen: Seen) -> Load:
     jobs, rss_before, reads_before = opened.gateways.shortapi.jobs, bot.rss_bytes(), opened.reads.reads
-    cpu_before_s, children_before_s, before = bot.cpu_s(), bot.children_cpu_s(), len(jobs)
+    cpu_before_s, before = bot.cpu_s(), len(jobs)
     opened.rendering.least_s, opened.rendering.most_s = JOB_S
     began_at_s = time.time()
     await _ask(opened, count=JOBS, duration_s=5)
@@ -116,7 +115,6 @@ async def _carry(opened: Stage, bot: BotProcess, seen: Seen) -> Load:
         rss_bytes=rss_bytes,
         reads=opened.reads.reads - reads_before,
         cpu_s=bot.cpu_s() - cpu_before_s,
-        children_cpu_s=bot.children_cpu_s() - children_before_s,
     )
 
 
@@ -181,7 +179,6 @@ def _result(load: Load, times: list[Times], bare_s: float, lags: Path, *, video_
         "read_to_channel_s": _spread([one.until_posted_s for one in times]),
         "bare_transfer_s": round(bare_s, 3),
         "cpu_ms_per_job": round(load.cpu_s * 1000 / JOBS, 1),
-        "children_cpu_ms_per_job": round(load.children_cpu_s * 1000 / JOBS, 1),
         "took_s": round(load.ended_at_s - load.began_at_s, 1),
     }
 

@@ -75,11 +75,6 @@ class BotProcess:
         user, system = self._stat()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
-    def children_cpu_s(self) -> float:
-        """Seconds of processor time of its children that have ended."""
-        user, system = self._stat()[13:15]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
     def rss_bytes(self) -> int:
         return int(self._stat()[21]) * os.sysconf("SC_PAGE_SIZE")
 
