@@ -43,9 +43,10 @@ from bot.domain.ports import Clock, Gateway, Hosting, Messenger
 from bot.domain.pricing import Overbilled
 from bot.domain.request import ATTACHMENT_BYTES_MAX
 from bot.domain.request_pace import RequestPace
-from bot.domain.submitting import Submitter, WatchTimes
+from bot.domain.submitting import Submitter
 from bot.domain.telling import Teller
 from bot.domain.video_service import VideoService
+from bot.domain.watch_times import WatchTimes
 from bot.domain.watching import Watcher
 from cogs.video import VideoCog
 
@@ -148,7 +149,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         stack.push_async_callback(bot.close)
         places, posting = Places(bot), Posting()
         messenger = _messenger(ground, places, posting)
-        views = JobViews(store=ground.store, gateways=ground.gateways, clock=ground.clock)
+        views = JobViews(store=ground.store, gateways=ground.gateways, times=watch_times(settings), clock=ground.clock)
         overbilled = await _overbilled(ground.store)
         runner = _runner(ground, messenger, _hosting(ground, places, posting), views, overbilled)
         service = _service(

@@ -11,9 +11,9 @@ import discord
 import httpx
 
 from bot.adapters.discord.client import GallopBot
-from bot.adapters.store.sqlite import open_store
+from bot.adapters.store.sqlite import is_paused
 from bot.config import Settings
-from bot.domain.errors import GatewayUnavailable, Refusal, StartFailed, StoreFailed
+from bot.domain.errors import GatewayUnavailable, Refusal, StartFailed
 from bot.domain.ports import Gateway, Library
 from bot.domain.pricing import Capabilities
 from bot.domain.request import Mode, Resolution
@@ -68,13 +68,12 @@ async def check_up(
 
 
 async def check_database(path: Path) -> Check:
+    if not await asyncio.to_thread(path.exists):
+        return Check(True, f"Database {path} is not there yet.", "`gallop run` makes it.")
     try:
-        async with open_store(path) as store:
-            paused = await store.paused()
+        paused = await asyncio.to_thread(is_paused, path)
     except StartFailed as error:
         return Check(False, "Database cannot be used.", error.sentence)
-    except StoreFailed:
-        return Check(False, f"Database {path} cannot be read.", "Check the disk, and restore the file from a backup.")
     if paused:
         return Check(True, f"Database {path} works; spending is paused.", "`gallop resume` allows it again.")
     return Check(True, f"Database {path} works.")

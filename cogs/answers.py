@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from enum import Enum, auto
 
 import discord
 
@@ -15,6 +16,14 @@ log = logging.getLogger(__name__)
 # The token of an interaction dies after 15 minutes (401 / 50027), and the network may fail. What else discord.py lets
 # through goes to the command tree, which logs it and tries to answer by another way.
 _FAILURES = (discord.HTTPException, OSError, TimeoutError)
+
+
+class Sent(Enum):
+    """What came of sending a file."""
+
+    YES = auto()
+    TOO_LARGE = auto()
+    UNCLEAR = auto()
 
 
 class PrivateAnswer:
@@ -37,8 +46,8 @@ class PrivateAnswer:
         except _FAILURES as error:
             self._log(error)
 
-    async def send_file(self, layout: Layout, file: discord.File) -> bool:
-        """Show a layout with its file; False when Discord finds the file too large after all.
+    async def send_file(self, layout: Layout, file: discord.File) -> Sent:
+        """Show a layout with its file, and say what came of it.
 
         A new file must come with the POST that completes the deferred answer: adding one to a Components V2 message by
         PATCH can fail (discord-api-docs #7529).
@@ -49,10 +58,11 @@ class PrivateAnswer:
             )
         except discord.HTTPException as error:
             self._log(error)
-            return error.status != 413 and error.code != 40005
+            return Sent.TOO_LARGE if error.status == 413 or error.code == 40005 else Sent.UNCLEAR
         except _FAILURES as error:
             self._log(error)
-        return True
+            return Sent.UNCLEAR
+        return Sent.YES
 
     def _log(self, error: Exception) -> None:
         detail = f"{error.status}/{error.code}" if isinstance(error, discord.HTTPException) else type(error).__name__

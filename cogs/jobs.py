@@ -16,9 +16,9 @@ from bot.domain.video_service import VideoService
 from bot.presentation.cards import delivered_card, job_card, kept_video
 from bot.presentation.choices import job_choice
 from bot.presentation.layout import Layout
-from bot.presentation.private_answers import NO_JOBS, ended_text, history_card, no_video_text, too_large_text
+from bot.presentation.private_answers import NO_JOBS, NOT_SENT, ended_text, history_card, no_video_text, too_large_text
 from bot.presentation.replies import error_reply
-from cogs.answers import PrivateAnswer, private_answer
+from cogs.answers import PrivateAnswer, Sent, private_answer
 from cogs.options import CHOICES_MAX
 from cogs.places import link_to
 
@@ -74,7 +74,10 @@ class JobCommands(commands.Cog):
         if size_bytes <= limit_bytes:
             name = f"{job.job_id}.mp4"
             file = discord.File(path, filename=name)
-            if await answer.send_file(kept_video(view, address=f"attachment://{name}"), file):
+            sent = await answer.send_file(kept_video(view, address=f"attachment://{name}"), file)
+            if sent is Sent.UNCLEAR:
+                await answer.say(NOT_SENT)
+            if sent is not Sent.TOO_LARGE:
                 return
         link = link_to(interaction.client, job.video_message, job) if job.video_message else None
         await answer.say(too_large_text(job, limit_bytes=limit_bytes, link=link))

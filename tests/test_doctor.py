@@ -46,7 +46,7 @@ async def test_a_good_set_up_has_nothing_wrong_and_says_what_is_there(house: The
     assert [check for check in found if not check.ok] == []
     said = "\n".join(check.text for check in found)
     for words in (
-        "gallop.db works.",
+        "gallop.db is not there yet.",
         "GB free.",
         "H.264 and AAC are there.",
         "ShortAPI answers, and did not refuse the key.",
@@ -194,6 +194,12 @@ async def test_a_data_folder_that_cannot_be_used_is_named(house: Theatre) -> Non
     )
 
 
+async def test_it_makes_no_database(house: Theatre) -> None:
+    await checks(house)
+
+    assert not (house.folder / "gallop.db").exists()
+
+
 async def test_a_database_of_something_else_is_left_alone(house: Theatre) -> None:
     register_commands(house)
     foreign = house.folder / "foreign.db"
@@ -201,7 +207,10 @@ async def test_a_database_of_something_else_is_left_alone(house: Theatre) -> Non
 
     text, next_step = await complaint(house, database_url=f"sqlite:///{foreign}")
 
-    assert (text, next_step.partition(":")[0]) == ("Database cannot be used.", f"{foreign} is not a database")
+    assert (text, next_step.partition(":")[0]) == (
+        "Database cannot be used.",
+        f"{foreign} cannot be used (file is not a database)",
+    )
 
 
 async def test_on_the_command_line_it_lists_marks_and_next_steps_and_ends_with_1(house: Theatre) -> None:

@@ -56,11 +56,19 @@ class Ending(StrEnum):
     UPLOAD_IMPOSSIBLE = "upload_impossible"
     TASK_LIFE_OVER = "task_life_over"
     UNPRICED = "unpriced"
+    TOO_MANY_FAILURES = "too_many_failures"
 
 
 # Failures that are neither the person's doing nor possibly billed do not count towards the day's uncharged failures.
 UNCOUNTED_ENDINGS = frozenset(
-    {Ending.LINE_TOO_LONG, Ending.PLACE_GONE, Ending.UPLOAD_IMPOSSIBLE, Ending.UNPRICED, Ending.TASK_LIFE_OVER}
+    {
+        Ending.LINE_TOO_LONG,
+        Ending.PLACE_GONE,
+        Ending.UPLOAD_IMPOSSIBLE,
+        Ending.UNPRICED,
+        Ending.TASK_LIFE_OVER,
+        Ending.TOO_MANY_FAILURES,
+    }
 )
 
 

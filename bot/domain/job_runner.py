@@ -6,14 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 
-from bot.domain.errors import StoreFailed
+from bot.domain.errors import StartFailed, StoreFailed
 from bot.domain.job import FINAL_STATES, Delivery, Job, JobState, LineEntry
 from bot.domain.line import next_to_submit, order_of_line
 from bot.domain.ports import Clock, Gateway, Store
 from bot.domain.quota import Caps
 from bot.domain.request_pace import RequestPace
-from bot.domain.submitting import Submitter, WatchTimes
+from bot.domain.submitting import Submitter
 from bot.domain.telling import Teller, is_told
+from bot.domain.watch_times import WatchTimes
 from bot.domain.watching import Watcher, is_late
 
 log = logging.getLogger(__name__)
@@ -55,12 +56,13 @@ class JobRunner:
         self._alarm = asyncio.Event()
         self._stopping = False
         self._busy: dict[str, asyncio.Task[None]] = {}
+        self._slow: set[str] = set()
         self._edits: dict[str, asyncio.Task[None]] = {}
         self._stale_cards: set[str] = set()
         self._sending: set[asyncio.Task[None]] = set()
         self._resting: dict[str, float] = {}
         self._cards: dict[str, asyncio.Event] = {}
-        self._places: dict[str, tuple[int, float]] = {}
+        self._places_at: dict[str, float] = {}
 
     def wake(self) -> None:
         """Look at the jobs now; something has changed."""
@@ -73,20 +75,24 @@ class JobRunner:
 
     async def card_posted(self, job_id: str, *, timeout_s: float) -> Job | None:
         """Wait until the job has a card or has ended; None when neither came in time."""
-        event = self._cards.setdefault(job_id, asyncio.Event())
-        try:
-            for _ in range(2):
-                job = await self._store.job(job_id)
-                if job is None or job.card is not None or job.state in FINAL_STATES:
-                    return job
-                await self._clock.wait(event, timeout_s)
-            return None
-        finally:
-            self._cards.pop(job_id, None)
+        ends_at = self._clock.monotonic() + timeout_s
+        while True:
+            event = self._cards.setdefault(job_id, asyncio.Event())
+            job = await self._store.job(job_id)
+            if job is None or job.card is not None or job.state in FINAL_STATES:
+                return job
+            left_s = ends_at - self._clock.monotonic()
+            if left_s <= 0:
+                self._cards.pop(job_id, None)
+                return None
+            await self._clock.wait(event, left_s)
 
     async def run(self) -> None:
         """Carry jobs on until `stop`. Cancelled, it leaves every job as it is written; the next start goes on."""
-        moved = await self._store.recover(self._clock.now())
+        try:
+            moved = await self._store.recover(self._clock.now())
+        except StoreFailed as error:
+            raise StartFailed("The database cannot be written: check the disk behind DATABASE_URL.", 1) from error
         if moved:
             log.error("jobs were being submitted when the bot ended; they are unconfirmed now count=%d", moved)
         async with asyncio.TaskGroup() as steps:
@@ -94,8 +100,9 @@ class JobRunner:
                 self._alarm.clear()
                 try:
                     wait_s = await self._round(steps)
-                except StoreFailed:
-                    log.exception("jobs could not be read; trying again")
+                except Exception:
+                    # Nothing that goes wrong here may end submissions under way: their answers cost money.
+                    log.exception("jobs could not be looked at; trying again")
                     wait_s = _REST_S
                 await self._clock.wait(self._alarm, wait_s)
             await self._settle_down()
@@ -111,19 +118,23 @@ class JobRunner:
 
     async def _round(self, steps: asyncio.TaskGroup) -> float:
         """Start everything that is due; return for how long nothing else will be."""
-        now = self._clock.now()
+        now, elapsed_s = self._clock.now(), self._clock.monotonic()
+        self._resting = {job_id: until for job_id, until in self._resting.items() if until > elapsed_s}
         submit_wait_s = await self._start_submissions(steps)
         await self._start_due(steps, now)
         read_wait_s = await self._start_reads(steps, now)
         next_at = await self._store.next_due_at(after=now)
         due_wait_s = (next_at - now).total_seconds() if next_at else _IDLE_S
-        rest_wait_s = min((until - self._clock.monotonic() for until in self._resting.values()), default=_IDLE_S)
-        return max(0.0, min(submit_wait_s, due_wait_s, read_wait_s, max(rest_wait_s, 0.01), _IDLE_S))
+        rest_wait_s = min(self._resting.values(), default=elapsed_s + _IDLE_S) - elapsed_s
+        return max(0.0, min(submit_wait_s, due_wait_s, read_wait_s, rest_wait_s, _IDLE_S))
 
     async def _start_due(self, steps: asyncio.TaskGroup, now: datetime) -> None:
-        for job in await self._store.due(now, limit=_STEPS_MAX * 2):
-            if len(self._busy) < _STEPS_MAX and self._is_free(job.job_id):
-                self._start(steps, job.job_id, partial(self._step, steps, job))
+        """Start what is due; downloads and deliveries, which may take long, do not keep new jobs from their cards."""
+        for held in (True, False):
+            for job in await self._store.due(now, held=held, limit=_STEPS_MAX * 2):
+                if (held or len(self._slow) < _STEPS_MAX) and self._is_free(job.job_id):
+                    self._start(steps, job.job_id, partial(self._step, steps, job.job_id))
+                    self._slow |= set() if held else {job.job_id}
 
     async def _start_reads(self, steps: asyncio.TaskGroup, now: datetime) -> float:
         """Start the reads that are due and within each gateway's limit; return when the next one is within it."""
@@ -134,7 +145,7 @@ class JobRunner:
             waiting = [job for job in due if self._is_free(job.job_id)]
             for job in waiting[:free]:
                 pace.take()
-                self._start(steps, job.job_id, partial(self._watch, steps, job))
+                self._start(steps, job.job_id, partial(self._watch, steps, job.job_id))
             if len(waiting) > free:
                 wait_s = min(wait_s, pace.free_in_s())
         return wait_s
@@ -143,7 +154,7 @@ class JobRunner:
         """Start what is next in line; return when to look again although nothing has changed."""
         line = await self._store.line()
         if not line:
-            self._places.clear()
+            self._places_at.clear()
             return _IDLE_S
         if await self._store.paused():
             return _PAUSED_S
@@ -168,18 +179,17 @@ class JobRunner:
         """Edit the cards of the first three in line where the place has changed, at most every 30 s each."""
         now = self._clock.monotonic()
         for place, entry in enumerate(order[:_PLACE_SHOWN_MAX], start=1):
-            if not entry.ready:
-                continue
-            shown, shown_at = self._places.setdefault(entry.job_id, (place, now))
-            if shown != place and now - shown_at >= _PLACE_SHOWN_EVERY_S:
-                self._places[entry.job_id] = (place, now)
+            shown = self._teller.place_shown(entry.job_id)
+            since_s = now - self._places_at.setdefault(entry.job_id, now)
+            if entry.ready and shown != place and since_s >= _PLACE_SHOWN_EVERY_S:
+                self._places_at[entry.job_id] = now
                 self._refresh_card(steps, entry.job_id)
 
     def _refresh_card(self, steps: asyncio.TaskGroup, job_id: str) -> None:
         """Edit a card beside the job's own steps: Discord may let an edit wait for seconds, and the job goes on."""
         if job_id in self._edits:
             self._stale_cards.add(job_id)
-        else:
+        elif not self._stopping:
             self._edits[job_id] = steps.create_task(self._edit(job_id), name=f"card {job_id}")
 
     async def _edit(self, job_id: str) -> None:
@@ -221,32 +231,38 @@ class JobRunner:
             self._resting[job_id] = self._clock.monotonic() + _REST_S
         finally:
             self._busy.pop(job_id, None)
+            self._slow.discard(job_id)
             self.wake()
 
-    async def _step(self, steps: asyncio.TaskGroup, job: Job) -> None:
-        """Do what is due for a job that is not running."""
+    async def _step(self, steps: asyncio.TaskGroup, job_id: str) -> None:
+        """Do what is due for a job that is not running. It is read anew: a step before may have moved it."""
+        job = await self._store.job(job_id)
+        if job is None:
+            return
         if job.state is JobState.HELD:
-            await self._teller.open_card(job)
-            self._note_card(job.job_id)
-        elif job.state is JobState.FINISHED:
-            await self._watcher.collect(job)
-            stored = await self._store.job(job.job_id)
-            if stored is not None and stored.delivery is Delivery.DUE:
-                await self._finish_telling(stored)
+            if await self._teller.open_card(job):
+                self._note_card(job_id)
+        elif job.state is JobState.SUBMITTING:
+            log.error("a submitting job has no sender, it is unconfirmed job_id=%s", job_id)
+            await self._submitter.leave_unconfirmed(job)
         elif job.state is JobState.UNCONFIRMED:
             await self._wait_for_confirmation(steps, job)
+        elif job.state is JobState.FINISHED:
+            await self._watcher.collect(job)
+            stored = await self._store.job(job_id)
+            if stored is not None and stored.delivery is Delivery.DUE:
+                await self._finish_telling(stored)
         elif job.state in FINAL_STATES:
             await self._finish_telling(job)
 
-    async def _watch(self, steps: asyncio.TaskGroup, job: Job) -> None:
-        await self._watcher.watch(job)
-        moved = await self._store.job(job.job_id)
-        if moved is None:
+    async def _watch(self, steps: asyncio.TaskGroup, job_id: str) -> None:
+        job = await self._store.job(job_id)
+        if job is None or job.state is not JobState.RUNNING:
             return
-        if moved.state in FINAL_STATES or moved.state is JobState.FINISHED:
-            await self._step(steps, moved)
-        elif self._teller.is_stale(moved):
-            self._refresh_card(steps, job.job_id)
+        await self._watcher.watch(job)
+        watched = await self._store.job(job_id)
+        if watched is not None and watched.state is JobState.RUNNING and self._teller.is_stale(watched):
+            self._refresh_card(steps, job_id)
 
     async def _submit(self, steps: asyncio.TaskGroup, job_id: str) -> None:
         job = await self._store.job(job_id)
@@ -270,18 +286,20 @@ class JobRunner:
         self._refresh_card(steps, job_id)
 
     async def _wait_for_confirmation(self, steps: asyncio.TaskGroup, job: Job) -> None:
-        submitted_at = job.submitted_at or job.since_at
-        ends_at = submitted_at + timedelta(seconds=self._times.task_life_s)
+        """Keep an unconfirmed job until its task life is over, and its card until it says so."""
+        ends_at = (job.submitted_at or job.since_at) + timedelta(seconds=self._times.task_life_s)
         if self._clock.now() >= ends_at:
             await self._watcher.lose(job)
             return
-        await self._store.schedule(job.job_id, state=JobState.UNCONFIRMED, next_at=ends_at)
-        if job.card_face is not job.face:
+        show_at = self._teller.shows_soon(job)
+        if show_at is not None:
             self._refresh_card(steps, job.job_id)
+        next_at = min(ends_at, show_at or ends_at)
+        await self._store.schedule(job.job_id, state=JobState.UNCONFIRMED, next_at=next_at)
 
     async def _finish_telling(self, job: Job) -> None:
         """Deliver what is due, then bring the card to its last face; a lost job is still looked at now and then."""
-        self._places.pop(job.job_id, None)
+        self._places_at.pop(job.job_id, None)
         self._note_card(job.job_id)
         if job.delivery is Delivery.DUE:
             await self._teller.deliver(job)
@@ -298,6 +316,6 @@ class JobRunner:
             await self._store.schedule(job.job_id, state=job.state, next_at=None)
 
     def _note_card(self, job_id: str) -> None:
-        event = self._cards.get(job_id)
+        event = self._cards.pop(job_id, None)
         if event is not None:
             event.set()

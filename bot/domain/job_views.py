@@ -8,6 +8,7 @@ from statistics import median, quantiles
 from bot.domain.job import Job, JobState
 from bot.domain.line import order_of_line
 from bot.domain.ports import CardView, Clock, Gateway, Store
+from bot.domain.watch_times import WatchTimes
 
 # What a job takes where there is no history yet (gateways.md 4.4: half of them within 60 to 120 s).
 USUAL_TIME_S = 90.0
@@ -37,8 +38,9 @@ def pace_of(times_s: list[float]) -> Pace:
 class JobViews:
     """Puts job cards' facts together; reads only."""
 
-    def __init__(self, *, store: Store, gateways: Mapping[str, Gateway], clock: Clock) -> None:
+    def __init__(self, *, store: Store, gateways: Mapping[str, Gateway], times: WatchTimes, clock: Clock) -> None:
         self._store = store
+        self._times = times
         self._gateways = gateways
         self._clock = clock
 
@@ -69,9 +71,9 @@ class JobViews:
     async def _place(self, job: Job) -> int | None:
         if job.state is not JobState.HELD:
             return None
-        now = self._clock.now()
+        overdue_before = self._clock.now() - timedelta(seconds=self._times.overdue_after_s)
         line = [entry for entry in await self._store.line() if entry.gateway == job.request.gateway]
-        running = await self._store.running(overdue_before=now - timedelta(days=1))
+        running = await self._store.running(overdue_before=overdue_before)
         order = [entry.job_id for entry in order_of_line(line, running)]
         return order.index(job.job_id) + 1 if job.job_id in order else None
 

@@ -178,8 +178,8 @@ class Store(Protocol):
     async def jobs_of(self, user_id: int, *, limit: int) -> list[Job]:
         """Return the person's newest jobs, newest first."""
 
-    async def due(self, now: datetime, *, limit: int) -> list[Job]:
-        """Return jobs that are not running and whose `next_at` has come, oldest first."""
+    async def due(self, now: datetime, *, held: bool, limit: int) -> list[Job]:
+        """Return jobs whose `next_at` has come, oldest first: the held ones, or all others that are not running."""
 
     async def due_reads(self, now: datetime, *, gateway: str, limit: int) -> list[Job]:
         """Return that gateway's running jobs whose `next_at` has come, oldest first."""
@@ -259,7 +259,8 @@ class Store(Protocol):
     ) -> tuple[Standing, ...]:
         """Return where a person, their guild and the whole bot stand, in the order of LimitKind."""
 
-    async def free_jobs_today(self, *, user_id: int, now: datetime) -> int: ...
+    async def failures_today(self, *, user_id: int, now: datetime) -> int:
+        """Count the person's uncharged failures of the UTC day, as open_job does."""
 
     async def usual_times_s(self, *, gateway: str, mode: Mode, resolution: Resolution, duration_s: int) -> list[float]:
         """Return how long the newest (at most 50) finished jobs of that kind took from submission on, sorted."""

@@ -87,17 +87,21 @@ class Overbilled:
     def __init__(self, known: str | None, remember: Callable[[str], Awaitable[None]]) -> None:
         """`known` is what `remember` was given last: one row's name a line."""
         self._rows = set((known or "").splitlines())
+        self._remembered = set(self._rows)
         self._remember = remember
 
     async def add(self, capabilities: Capabilities, request: VideoRequest) -> None:
         """Take the row behind a request out. Taking it out twice changes nothing."""
         row = capabilities.prices.get(request.resolution)
-        if row is None or self._name(capabilities, request.mode, request.resolution, row) in self._rows:
+        if row is None:
             return
         name = self._name(capabilities, request.mode, request.resolution, row)
-        self._rows.add(name)
-        log.error("gateway billed more than its price, the mode is unpriced now row=%s", name)
-        await self._remember("\n".join(sorted(self._rows)))
+        if name not in self._rows:
+            self._rows.add(name)
+            log.error("gateway billed more than its price, the mode is unpriced now row=%s", name)
+        if self._remembered != self._rows:
+            await self._remember("\n".join(sorted(self._rows)))
+            self._remembered = set(self._rows)
 
     def without(self, capabilities: Capabilities, mode: Mode) -> Capabilities:
         """Return the capabilities without the rows that proved too low for this mode."""

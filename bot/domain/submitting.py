@@ -3,7 +3,6 @@
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.domain.errors import StoreFailed, SubmissionRefused, SubmissionUnconfirmed, UploadFailed
@@ -11,6 +10,8 @@ from bot.domain.job import Attempt, BilledSource, Ending, Job, JobState
 from bot.domain.job_views import JobViews
 from bot.domain.ports import Accepted, Billing, Clock, End, Gateway, Hosting, Library, Messenger, Store, Submission
 from bot.domain.pricing import Capabilities, Overbilled
+from bot.domain.quota import FAILURES_PER_DAY_MAX
+from bot.domain.watch_times import WatchTimes
 
 log = logging.getLogger(__name__)
 
@@ -18,22 +19,8 @@ log = logging.getLogger(__name__)
 FREE_BYTES_MIN = 1_000_000_000
 WATCH_FIRST_DEFAULT_S = 20.0
 _WRITE_AGAIN_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class WatchTimes:
-    """When jobs are looked at. `first_s` None: own history decides, else 20 s."""
-
-    first_s: float | None = None
-    interval_s: float = 5.0
-    interval_max_s: float = 15.0
-    slow_after_s: float = 300.0
-    task_life_s: float = 86_400.0
-
-    @property
-    def overdue_after_s(self) -> float:
-        """After this a running job no longer counts towards the caps in flight (20 minutes by default)."""
-        return 4 * self.slow_after_s
+# Longer than a POST can take: a job still submitting then, without anybody sending it, has lost its sender.
+_SEND_MAX_S = 600.0
 
 
 class Submitter:
@@ -71,6 +58,8 @@ class Submitter:
         price = self._price(gateway.capabilities, job)
         if price is None or price > job.request.price_microusd:
             return await self._end(job, Ending.UNPRICED)
+        if await self._store.failures_today(user_id=job.user_id, now=self._clock.now()) >= FAILURES_PER_DAY_MAX:
+            return await self._end(job, Ending.TOO_MANY_FAILURES)
         if not await self._messenger.may_deliver(job):
             return await self._end(job, Ending.PLACE_GONE)
         if await self._library.free_bytes() < FREE_BYTES_MIN:
@@ -87,8 +76,7 @@ class Submitter:
 
     async def begin(self, attempt: Attempt) -> bool:
         """Write the attempt down; False when the job left the line or spending is paused, and nothing may be sent."""
-        life_s = self._task_life_s(attempt.gateway)
-        return await self._store.begin_attempt(attempt, next_at=attempt.submitted_at + timedelta(seconds=life_s))
+        return await self._store.begin_attempt(attempt, next_at=attempt.submitted_at + timedelta(seconds=_SEND_MAX_S))
 
     async def send(self, job: Job, attempt: Attempt) -> None:
         """Send a begun attempt and write down what came of it."""
@@ -111,7 +99,11 @@ class Submitter:
             log.error(
                 "gateway has not confirmed job_id=%s gateway=%s detail=%s", job.job_id, error.gateway, error.detail
             )
-            await self._leave_unconfirmed(job, attempt)
+            await self.leave_unconfirmed(job)
+        except Exception:
+            # Whatever broke after the first byte may have left, the job may be running: that must never be forgotten.
+            log.exception("submission broke, the job is unconfirmed job_id=%s gateway=%s", job.job_id, attempt.gateway)
+            await self.leave_unconfirmed(job)
         else:
             log.info(
                 "gateway accepted job_id=%s gateway=%s gateway_job_id=%s",
@@ -140,13 +132,14 @@ class Submitter:
         if not moved:
             # An id that another job has already: it cannot be told whose video that would be.
             log.error("gateway job id is taken job_id=%s gateway_job_id=%s", job.job_id, accepted.gateway_job_id)
-            await self._leave_unconfirmed(job, attempt)
+            await self.leave_unconfirmed(job)
         if billing.microusd > price:
             await self._overbilled.add(self._gateways[attempt.gateway].capabilities, job.request)
 
-    async def _leave_unconfirmed(self, job: Job, attempt: Attempt) -> None:
-        lost_at = attempt.submitted_at + timedelta(seconds=self._task_life_s(attempt.gateway))
-        await self._write(lambda: self._store.leave_unconfirmed(job.job_id, now=self._clock.now(), next_at=lost_at))
+    async def leave_unconfirmed(self, job: Job) -> None:
+        """Move a submitting job to unconfirmed; its card is due at once."""
+        now = self._clock.now()
+        await self._write(lambda: self._store.leave_unconfirmed(job.job_id, now=now, next_at=now))
 
     async def _fail(self, job: Job, end: End) -> bool:
         return await self._store.end(
@@ -181,9 +174,6 @@ class Submitter:
     def _price(self, capabilities: Capabilities, job: Job) -> int | None:
         priced = self._overbilled.without(capabilities, job.request.mode)
         return priced.price_microusd(resolution=job.request.resolution, duration_s=job.request.duration_s)
-
-    def _task_life_s(self, gateway: str) -> float:
-        return min(self._times.task_life_s, self._gateways[gateway].capabilities.task_life_s)
 
     def _attempt(self, job: Job, gateway: Gateway, addresses: tuple[str, ...]) -> Attempt:
         submission = Submission(job.request, job.images, addresses, callback_address=None)

@@ -40,18 +40,24 @@ class Teller:
         self._clock = clock
         self._started_at = started_at
         self._estimates: dict[str, datetime] = {}
+        self._places: dict[str, int] = {}
+        # Messages whose posting has begun and is not written down: they may be there.
+        self._begun: set[str] = set()
 
-    async def open_card(self, job: Job) -> None:
-        """Post a held job's card, or end the job where that is impossible or it has waited an hour."""
+    async def open_card(self, job: Job) -> bool:
+        """Post a held job's card, or end the job where that is impossible or it has waited an hour.
+
+        Says whether one of these is done; else it is tried again.
+        """
         now = self._clock.now()
         if now - job.created_at >= timedelta(seconds=LINE_MAX_S):
             await self._end_held(job, Ending.LINE_TOO_LONG)
-            return
+            return True
         line_ends_at = job.created_at + timedelta(seconds=LINE_MAX_S)
         if job.card is not None:
             await self._store.schedule(job.job_id, state=JobState.HELD, next_at=line_ends_at)
-            return
-        look_first = job.card_count > 0 or job.created_at < self._started_at
+            return True
+        look_first = job.card_count > 0 or self._may_be_there(f"card {job.job_id}", since=job.created_at)
         view = await self._views.view(job)
         try:
             card = await self._messenger.post_card(view, look_first=look_first)
@@ -60,16 +66,24 @@ class Teller:
             await self._store.card_failed(job.job_id)
             if error.permanent:
                 await self._end_held(job, Ending.PLACE_GONE)
-                return
+                return True
             delay_s = delivery_delay_s(job.card_count + 1, (now - job.created_at).total_seconds())
             await self._store.schedule(
                 job.job_id, state=JobState.HELD, next_at=min(now + timedelta(seconds=delay_s), line_ends_at)
             )
-            return
-        self._note_estimate(view)
+            return False
+        self._note_shown(view)
         await self._store.card_posted(job.job_id, card=card, face=job.face)
+        self._begun.discard(f"card {job.job_id}")
         await self._store.schedule(job.job_id, state=JobState.HELD, next_at=line_ends_at)
         log.info("card posted job_id=%s", job.job_id)
+        return True
+
+    def _may_be_there(self, message: str, *, since: datetime) -> bool:
+        """Say whether a message may be there already, and note that its posting begins."""
+        begun = message in self._begun
+        self._begun.add(message)
+        return begun or since < self._started_at
 
     async def refresh_card(self, job_id: str) -> None:
         """Show an unfinished job's present face; a failure is only logged, since the next change shows it again."""
@@ -79,7 +93,7 @@ class Teller:
         if job.state in FINAL_STATES and job.delivery is not Delivery.DUE:
             return
         view = await self._views.view(job)
-        self._note_estimate(view)
+        self._note_shown(view)
         try:
             await self._messenger.edit_card(view)
         except DeliveryFailed as error:
@@ -92,18 +106,28 @@ class Teller:
         estimate = self._estimates.get(job.job_id)
         return job.face is not job.card_face or (estimate is not None and estimate <= self._clock.now())
 
-    def _note_estimate(self, view: CardView) -> None:
-        """Remember the estimate on a card, so that it is taken off when it is past."""
+    def place_shown(self, job_id: str) -> int | None:
+        """Return the place in line that the card names, None where it names none or that is not known any more."""
+        return self._places.get(job_id)
+
+    def _note_shown(self, view: CardView) -> None:
+        """Remember what a card says that grows old: the estimate and the place in line."""
+        job_id = view.job.job_id
+        self._forget_shown(job_id)
         if view.usually_done_at is not None:
-            self._estimates[view.job.job_id] = view.usually_done_at
-        else:
-            self._estimates.pop(view.job.job_id, None)
+            self._estimates[job_id] = view.usually_done_at
+        if view.place_in_line is not None:
+            self._places[job_id] = view.place_in_line
+
+    def _forget_shown(self, job_id: str) -> None:
+        self._estimates.pop(job_id, None)
+        self._places.pop(job_id, None)
 
     async def deliver(self, job: Job) -> None:
         """Post the video; once it is there, the card shrinks to a link."""
         now = self._clock.now()
         since = job.delivery_since or now
-        look_first = job.delivery_count > 0 or since < self._started_at
+        look_first = job.delivery_count > 0 or self._may_be_there(f"video {job.job_id}", since=since)
         view = await self._views.view(job)
         try:
             message = await self._messenger.post_video(view, look_first=look_first)
@@ -113,6 +137,7 @@ class Teller:
             if error.permanent or waited_s >= DELIVERY_GIVEN_UP_AFTER_S:
                 log.error("delivery given up job_id=%s", job.job_id)
                 await self._store.give_up_delivery(job.job_id, now=now)
+                self._begun.discard(f"video {job.job_id}")
                 return
             delay_s = delivery_delay_s(job.delivery_count + 1, waited_s)
             await self._store.delivery_failed(job.job_id, next_at=now + timedelta(seconds=delay_s))
@@ -121,10 +146,11 @@ class Teller:
             return
         if await self._store.delivered(job.job_id, message=message, now=self._clock.now()):
             log.info("video posted job_id=%s", job.job_id)
+        self._begun.discard(f"video {job.job_id}")
 
     async def show_end(self, job: Job) -> bool:
         """Show a final face on the card, or explain the end in a message of its own; say whether that is done."""
-        self._estimates.pop(job.job_id, None)
+        self._forget_shown(job.job_id)
         if job.card is None and job.face in {CardFace.CANCELLED, CardFace.DELIVERED}:
             return await self._shown(job)
         view = await self._views.view(job)
@@ -138,7 +164,7 @@ class Teller:
                         raise
                     log.warning("card is gone job_id=%s: %s", job.job_id, error)
             if job.face in _ENDS_WITHOUT_VIDEO:
-                look_first = job.card_count > 0 or job.since_at < self._started_at
+                look_first = job.card_count > 0 or self._may_be_there(f"end {job.job_id}", since=job.since_at)
                 await self._messenger.explain(view, look_first=look_first)
         except DeliveryFailed as error:
             return await self._tell_again(job, error)
@@ -157,7 +183,14 @@ class Teller:
 
     async def _shown(self, job: Job) -> bool:
         await self._store.card_shown(job.job_id, face=job.face)
+        self._begun -= {f"card {job.job_id}", f"end {job.job_id}"}
         return True
+
+    def shows_soon(self, job: Job) -> datetime | None:
+        """Return when to try again to show an unfinished job's face; None where its card shows it or is too old."""
+        if job.card is None or job.face is job.card_face or self._is_old(job):
+            return None
+        return self._clock.now() + timedelta(seconds=_DELIVERY_OFTEN_S)
 
     async def _end_held(self, job: Job, ending: Ending) -> None:
         log.warning("job ends in line job_id=%s ending=%s", job.job_id, ending.value)

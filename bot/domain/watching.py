@@ -4,25 +4,39 @@ import logging
 import random
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from enum import Enum, auto
 
 from bot.domain.errors import GatewayUnavailable, Refusal, VideoUnusable
-from bot.domain.job import BilledSource, Delivery, Ending, Job, JobState
+from bot.domain.job import BilledSource, Delivery, Ending, Job, JobState, Video
 from bot.domain.job_views import JobViews
 from bot.domain.ports import Billing, Clock, End, Gateway, Library, Progress, Reading, Store
 from bot.domain.pricing import Overbilled
 from bot.domain.request_pace import RequestPace
-from bot.domain.submitting import WatchTimes
+from bot.domain.watch_times import WatchTimes
 
 log = logging.getLogger(__name__)
 
 _GROWTH = 1.3
 _NO_ADDRESS_S = 120.0
 _LINK_LIFE_S = 86_400.0  # what upstream keeps a video for, where the gateway does not say (gateways.md 4.2)
-_FETCH_AGAIN_S = (2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+_TRY_AGAIN_S = (2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+# Past the life of a link: for how long a gateway that does not answer is asked on, and for how long one is that hands
+# out ever new links to nothing.
+_NO_ANSWER_MAX = timedelta(days=1)
+_TRIES_MAX = timedelta(days=7)
 # A lost job is still looked at: hourly, as long as the longest-lived gateway keeps its files (HiAPI, 7 days).
 _LATE_LOOK_S = 3_600.0
 _LATE_LOOKS_UNTIL_S = 7 * 86_400.0
 _HEARD_OF_S = 600.0
+_NO_VERDICT_MAX = timedelta(days=1)
+
+
+class _Answer(Enum):
+    """What asking for a fresh address brought."""
+
+    NONE = auto()
+    NOTHING_NEW = auto()
+    NEW_ADDRESS = auto()
 
 
 class Watcher:
@@ -49,7 +63,7 @@ class Watcher:
         self._times = times
         self._clock = clock
         self._looks: dict[str, int] = {}
-        self._fetches: dict[str, int] = {}
+        self._tries: dict[str, int] = {}
         self._heard: dict[str, tuple[str, datetime]] = {}
 
     async def watch(self, job: Job) -> None:
@@ -58,27 +72,20 @@ class Watcher:
             reading = await self._read(job)
         except GatewayUnavailable as error:
             log.warning("read failed job_id=%s gateway=%s detail=%s", job.job_id, error.gateway, error.detail)
-            await self._look_again(job, read=False)
+            await self._look_again(job, failed=error)
             return
         if reading.progress is Progress.FINISHED:
             await self._finish(job, reading)
         elif reading.progress is Progress.FAILED:
             await self._fail(job, reading)
         else:
-            await self._look_again(job, read=True)
+            await self._look_again(job, failed=None)
 
     async def collect(self, job: Job) -> None:
         """Bring a finished job's video into the library and settle; else try again until its link is dead."""
-        if job.video_address is None:
-            await self._find_address(job)
-            return
-        gateway = self._gateways[job.request.gateway]
-        try:
-            await gateway.fetch(job.video_address, self._library.incoming(job.job_id))
-            video = await self._library.keep_video(job.job_id)
-        except (GatewayUnavailable, VideoUnusable) as error:
-            log.warning("video could not be fetched job_id=%s detail=%s", job.job_id, error.detail)
-            await self._fetch_again(job)
+        video = await self._bring_in(job, job.video_address) if job.video_address else None
+        if video is None:
+            await self._try_again(job)
             return
         await self._store.store_video(
             job.job_id, video=video, settle_microusd=_settle_microusd(job), now=self._clock.now()
@@ -102,14 +109,9 @@ class Watcher:
             return
         if reading.video_address is None or reading.progress is not Progress.FINISHED:
             return
-        target = self._library.incoming(job.job_id)
-        try:
-            await self._gateways[job.request.gateway].fetch(reading.video_address, target)
-            video = await self._library.keep_video(job.job_id)
-        except (GatewayUnavailable, VideoUnusable) as error:
-            log.warning("late video could not be fetched job_id=%s detail=%s", job.job_id, error.detail)
-            return
-        await self._store.store_late_video(job.job_id, video=video, now=self._clock.now())
+        video = await self._bring_in(job, reading.video_address)
+        if video is not None:
+            await self._store.store_late_video(job.job_id, video=video, now=self._clock.now())
 
     async def lose(self, job: Job) -> None:
         """End an unconfirmed job whose task life is over; what it may have cost is booked as the operator's loss."""
@@ -125,8 +127,7 @@ class Watcher:
         return reading
 
     async def _finish(self, job: Job, reading: Reading) -> None:
-        if (reading.billed_microusd or 0) > job.request.price_microusd:
-            await self._overbilled.add(self._gateways[job.request.gateway].capabilities, job.request)
+        await self._check_bill(job, reading)
         await self._store.finish(
             job.job_id,
             address=reading.video_address,
@@ -136,7 +137,12 @@ class Watcher:
         )
         log.info("gateway finished job_id=%s address=%s", job.job_id, "yes" if reading.video_address else "not yet")
 
+    async def _check_bill(self, job: Job, reading: Reading) -> None:
+        if (reading.billed_microusd or 0) > job.request.price_microusd:
+            await self._overbilled.add(self._gateways[job.request.gateway].capabilities, job.request)
+
     async def _fail(self, job: Job, reading: Reading) -> None:
+        await self._check_bill(job, reading)
         log.warning("gateway failed job_id=%s refusal=%s refunded=%s", job.job_id, reading.refusal, reading.refunded)
         end = End(Ending.GATEWAY_FAILED, reading.refusal, reading.refused_picture, billing=_billing(reading))
         await self._store.end(
@@ -144,10 +150,11 @@ class Watcher:
         )
         self._forget(job)
 
-    async def _look_again(self, job: Job, *, read: bool) -> None:
+    async def _look_again(self, job: Job, *, failed: GatewayUnavailable | None) -> None:
         now = self._clock.now()
         submitted_at = job.submitted_at or job.created_at
-        if now - submitted_at >= timedelta(seconds=self._task_life_s(job)) and await self._may_lose(job, read=read):
+        overdue = now - submitted_at - timedelta(seconds=self._times.task_life_s)
+        if overdue >= timedelta(0) and (overdue >= _NO_VERDICT_MAX or await self._may_lose(job, failed)):
             await self._lose(job, None)
             return
         looks = self._looks[job.job_id] = self._looks.get(job.job_id, 0) + 1
@@ -166,12 +173,22 @@ class Watcher:
         per_min = self._gateways[job.request.gateway].capabilities.requests_per_min
         return max(interval_s, watched * 60 / per_min) * random.uniform(0.9, 1.1)  # noqa: S311 - spreads reads, no secret
 
-    async def _may_lose(self, job: Job, *, read: bool) -> bool:
-        """Say whether a job past its task life may be given up: not while reads of the others fail too."""
-        if read or (await self._store.watched()).get(job.request.gateway, 1) <= 1:
+    async def _may_lose(self, job: Job, failed: GatewayUnavailable | None) -> bool:
+        """Say whether a job past its task life may be given up now.
+
+        Not while the gateway itself is in trouble: when it does not answer, or when reads of its other jobs fail too.
+        """
+        if failed is None:
             return True
-        heard = self._heard.get(job.request.gateway)
-        return heard is not None and self._clock.now() - heard[1] < timedelta(seconds=_HEARD_OF_S)
+        if failed.reason.about_gateway:
+            return False
+        gateway = job.request.gateway
+        alone = (await self._store.watched()).get(gateway, 1) <= 1
+        heard_of = self._heard.get(gateway)
+        if alone or heard_of is None:
+            return alone
+        other, heard_at = heard_of[0] != job.job_id, heard_of[1]
+        return other and self._clock.now() - heard_at < timedelta(seconds=_HEARD_OF_S)
 
     async def _lose(self, job: Job, billing: Billing | None) -> None:
         log.error("job is lost job_id=%s state=%s", job.job_id, job.state.value)
@@ -184,38 +201,44 @@ class Watcher:
         )
         self._forget(job)
 
-    async def _find_address(self, job: Job) -> None:
+    async def _try_again(self, job: Job) -> None:
+        """Ask for a fresh address and set the next try; give up only when the gateway answers that it has no other."""
         now = self._clock.now()
-        if now - (job.finished_at or job.since_at) > timedelta(seconds=_NO_ADDRESS_S):
+        answer = await self._renew(job)
+        finished_at = job.finished_at or job.since_at
+        ends_at = job.video_until or finished_at + timedelta(seconds=_LINK_LIFE_S)
+        if job.video_address is None:
+            ends_at = finished_at + timedelta(seconds=_NO_ADDRESS_S)
+        no_more = now >= min(ends_at + _NO_ANSWER_MAX, finished_at + _TRIES_MAX)
+        if no_more or (answer is _Answer.NOTHING_NEW and now >= ends_at):
             await self._give_up(job)
             return
-        await self._store.schedule(
-            job.job_id, state=JobState.FINISHED, next_at=now + timedelta(seconds=self._times.interval_s)
-        )
-        await self._renew(job)
+        tries = self._tries[job.job_id] = self._tries.get(job.job_id, 0) + 1
+        delay_s = _TRY_AGAIN_S[min(tries, len(_TRY_AGAIN_S)) - 1]
+        await self._store.schedule(job.job_id, state=JobState.FINISHED, next_at=now + timedelta(seconds=delay_s))
 
-    async def _renew(self, job: Job) -> None:
-        """Read a finished job again for a fresh address; a failed read changes nothing."""
+    async def _renew(self, job: Job) -> "_Answer":
+        """Read a finished job again; a new address is kept. A failed read says nothing."""
         if not self._paces[job.request.gateway].take():
-            return
+            return _Answer.NONE
         try:
             reading = await self._read(job)
         except GatewayUnavailable as error:
             log.warning("read failed job_id=%s gateway=%s detail=%s", job.job_id, error.gateway, error.detail)
-            return
-        if reading.progress is Progress.FINISHED and reading.video_address not in {None, job.video_address}:
-            await self._finish(job, reading)
+            return _Answer.NONE
+        if reading.progress is not Progress.FINISHED or reading.video_address in {None, job.video_address}:
+            return _Answer.NOTHING_NEW
+        await self._finish(job, reading)
+        return _Answer.NEW_ADDRESS
 
-    async def _fetch_again(self, job: Job) -> None:
-        now = self._clock.now()
-        until = job.video_until or (job.finished_at or job.since_at) + timedelta(seconds=_LINK_LIFE_S)
-        if now >= until:
-            await self._give_up(job)
-            return
-        fetches = self._fetches[job.job_id] = self._fetches.get(job.job_id, 0) + 1
-        delay_s = _FETCH_AGAIN_S[min(fetches, len(_FETCH_AGAIN_S)) - 1]
-        await self._store.schedule(job.job_id, state=JobState.FINISHED, next_at=now + timedelta(seconds=delay_s))
-        await self._renew(job)
+    async def _bring_in(self, job: Job, address: str) -> Video | None:
+        """Fetch the video into the library; None when it could not be fetched or used."""
+        try:
+            await self._gateways[job.request.gateway].fetch(address, self._library.incoming(job.job_id))
+            return await self._library.keep_video(job.job_id)
+        except (GatewayUnavailable, VideoUnusable) as error:
+            log.warning("video could not be fetched job_id=%s detail=%s", job.job_id, error.detail)
+            return None
 
     async def _give_up(self, job: Job) -> None:
         log.error("no usable video before the link died job_id=%s", job.job_id)
@@ -225,12 +248,9 @@ class Watcher:
         )
         self._forget(job)
 
-    def _task_life_s(self, job: Job) -> float:
-        return min(self._times.task_life_s, self._gateways[job.request.gateway].capabilities.task_life_s)
-
     def _forget(self, job: Job) -> None:
         self._looks.pop(job.job_id, None)
-        self._fetches.pop(job.job_id, None)
+        self._tries.pop(job.job_id, None)
 
 
 def is_late(job: Job) -> bool:

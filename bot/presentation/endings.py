@@ -15,6 +15,7 @@ _OF_ENDING = {
     Ending.UPLOAD_IMPOSSIBLE: "The pictures could not be handed to {gateway}, so it was never started.",
     Ending.UNPRICED: "{gateway} has no price that can be relied on any more, so it was never started.",
     Ending.TASK_LIFE_OVER: "{gateway} never finished this job.",
+    Ending.TOO_MANY_FAILURES: "Too many of your videos failed today without a charge, so it was never started.",
 }
 
 _OF_REFUSAL = {

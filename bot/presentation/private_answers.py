@@ -18,6 +18,7 @@ from bot.presentation.layout import Accent, Layout, boxed, text
 from bot.presentation.markdown import shown
 from bot.presentation.words import DOT, FREE, gateway_and_model, listed, money, ordinal, show_command, stamp, until
 
+NOT_SENT = "Discord did not take the video just now. Try again in a minute."
 NO_JOBS = "You have no videos yet. `/video text` makes the first one, `/video help` shows how."
 _WINDOW_WORDS = {LimitKind.USER_DAY: "Today", LimitKind.USER_MONTH: "This month", LimitKind.GUILD_MONTH: "This server"}
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.adapters.store.reads import DUE, DUE_READS, JOBS_OF, LINE, NEXT_DUE_AT, RUNNING, USUAL_TIMES
+from bot.adapters.store.reads import DUE, DUE_HELD, DUE_READS, JOBS_OF, LINE, NEXT_DUE_AT, RUNNING, USUAL_TIMES
 from bot.adapters.store.sqlite import open_store
 from bot.adapters.store.standing import COMMITTED
 from bot.domain.job import CardFace, Delivery, JobBook, JobState, LineEntry, MessageRef, Running
@@ -40,6 +40,7 @@ async def store(tmp_path):
     ("sql", "index"),
     [
         (DUE, "jobs_due"),
+        (DUE_HELD, "jobs_due_held"),
         (DUE_READS, "jobs_due_reads"),
         (NEXT_DUE_AT, "jobs_next"),
         (JOBS_OF, "jobs_of_user"),
@@ -68,12 +69,13 @@ async def test_due_jobs_come_oldest_first_and_running_ones_apart(store):
     later = await open_in(store, JobState.HELD)
     await store.schedule(later.job_id, state=JobState.HELD, next_at=LATER)
 
-    assert [job.job_id for job in await store.due(NOW, limit=9)] == [job.job_id for job in reversed(jobs)]
-    assert len(await store.due(NOW, limit=2)) == 2
+    assert [job.job_id for job in await store.due(NOW, held=True, limit=9)] == [job.job_id for job in reversed(jobs)]
+    assert len(await store.due(NOW, held=True, limit=2)) == 2
+    assert await store.due(NOW, held=False, limit=9) == []
     assert await store.due_reads(NOW, gateway="hiapi", limit=9) == list(reversed(running))
     assert await store.due_reads(NOW, gateway="shortapi", limit=9) == [elsewhere]
     assert len(await store.due_reads(NOW, gateway="hiapi", limit=1)) == 1
-    assert len(await store.due(LATER, limit=9)) == 4
+    assert len(await store.due(LATER, held=True, limit=9)) == 4
 
 
 async def test_the_next_time_is_the_earliest_later_one(store):

@@ -21,9 +21,10 @@ from bot.domain.pricing import Capabilities, ModeCapability, Overbilled, PriceRo
 from bot.domain.quota import Caps, Limits
 from bot.domain.request import Attachment, Mode, PictureRules, Resolution
 from bot.domain.request_pace import RequestPace
-from bot.domain.submitting import Submitter, WatchTimes
+from bot.domain.submitting import Submitter
 from bot.domain.telling import Teller
 from bot.domain.video_service import VideoService
+from bot.domain.watch_times import WatchTimes
 from bot.domain.watching import Watcher
 from cogs.video import VideoCog
 from tests.fakes import RULES, FakeClock, FakeGateway, FakeHosting, FakeMessenger, capabilities
@@ -158,7 +159,7 @@ async def stage(
 def _wire(store: SqliteStore, folder: Path, bot: GallopBot, *, limits: Limits, served: bool) -> dict[str, Any]:
     clock, messenger, library, envs = FakeClock(), FakeMessenger(), FileLibrary(folder), []
     fakes = {facts.gateway: FakeGateway(facts) for facts in gateways()}
-    views = JobViews(store=store, gateways=fakes, clock=clock)
+    views = JobViews(store=store, gateways=fakes, times=WatchTimes(), clock=clock)
     paces = {name: RequestPace(6_000, clock) for name in fakes}
     times = WatchTimes(first_s=20.0)
 

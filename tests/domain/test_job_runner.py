@@ -27,7 +27,7 @@ from bot.domain.job import BilledSource, Delivery, Ending, JobState
 from bot.domain.ports import Accepted, Progress, Reading
 from bot.domain.quota import Caps, Limits
 from bot.domain.request import Attachment, Mode, Resolution
-from bot.domain.submitting import WatchTimes
+from bot.domain.watch_times import WatchTimes
 from tests.domain.world import PRICE, world
 from tests.fakes import START, FakeGateway, capabilities
 

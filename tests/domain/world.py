@@ -15,9 +15,10 @@ from bot.domain.pricing import Overbilled
 from bot.domain.quota import Caps, Limits
 from bot.domain.request import Ask, Mode, Place
 from bot.domain.request_pace import RequestPace
-from bot.domain.submitting import Submitter, WatchTimes
+from bot.domain.submitting import Submitter
 from bot.domain.telling import Teller
 from bot.domain.video_service import Opened, VideoService
+from bot.domain.watch_times import WatchTimes
 from bot.domain.watching import Watcher
 from tests.fakes import (
     FakeClock,
@@ -61,8 +62,8 @@ class World:
     def _wire(self) -> None:
         gateways = {gateway.capabilities.gateway: gateway for gateway in (self.gateway, self.free_gateway)}
         paces = {name: RequestPace(g.capabilities.requests_per_min, self.clock) for name, g in gateways.items()}
-        views = JobViews(store=self.store, gateways=gateways, clock=self.clock)
-        overbilled = Overbilled(None, self._remember)
+        views = JobViews(store=self.store, gateways=gateways, times=self.times, clock=self.clock)
+        overbilled = self.overbilled = Overbilled(None, self._remember)
         shared = {
             "store": self.store,
             "gateways": gateways,
@@ -137,7 +138,7 @@ class World:
     def _is_at_rest(self) -> bool:
         """The runner waits, and every step waits for the clock or for a gateway that the test holds up."""
         alarm = self.runner._alarm
-        idle_steps = self.clock.sleeping + self.gateway.blocked
+        idle_steps = self.clock.sleeping + (0 if self.gateway.gate.is_set() else self.gateway.blocked)
         return (
             self.clock.is_waited_for(alarm)
             and not alarm.is_set()

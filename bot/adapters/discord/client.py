@@ -131,7 +131,7 @@ class GallopBot(commands.AutoShardedBot):
         payload = sorted(json.dumps(command.to_dict(self.tree), sort_keys=True) for command in self.tree.get_commands())
         state = json.dumps([self.api_url, self.application_id, payload])
         digest = hashlib.sha256(state.encode()).hexdigest()
-        if await get_note(COMMANDS_NOTE) == digest:
+        if await get_note(COMMANDS_NOTE) == digest and await self._has_commands():
             return False
         try:
             await self.tree.sync()
@@ -140,6 +140,15 @@ class GallopBot(commands.AutoShardedBot):
         await set_note(COMMANDS_NOTE, digest)
         log.info("commands registered count=%s", len(payload))
         return True
+
+    async def _has_commands(self) -> bool:
+        """Say whether Discord still has every command; somebody may have deleted them there."""
+        try:
+            known = {command.name for command in await self.tree.fetch_commands()}
+        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+            log.warning("commands not compared error=%s", type(error).__name__)
+            return True
+        return known >= {command.name for command in self.tree.get_commands()}
 
     async def run_until(self, stop: asyncio.Event) -> None:
         """Stay connected to the gateway until `stop` is set, then close. discord.py reconnects by itself meanwhile.

@@ -72,7 +72,7 @@ class DiscordHosting:
 
     async def _shown(self, job: Job) -> list[tuple[str, str]]:
         ref = job.card
-        if self._staging_channel_id is not None and not job.request.private:
+        if self._staging_channel_id is not None and not job.request.private and job.guild_id is not None:
             ref = job.pictures_message or await self._stage(job, self._staging_channel_id)
         if ref is None:
             raise UploadFailed("the card is not posted yet", permanent=False)

@@ -38,6 +38,7 @@ VIDEO_TIMEOUT_S = 300.0
 ID_CHARACTERS_MAX = 200
 # No bill for one video comes near it; what is above is nonsense, and 1E+999999 would keep the processor busy.
 _USD_MAX = Decimal(1_000_000)
+_READ_REASONS = {401: Refusal.KEY, 403: Refusal.KEY, 429: Refusal.BUSY}
 _OBJECT: TypeAdapter[dict[str, object]] = TypeAdapter(dict[str, object])
 
 
@@ -163,7 +164,7 @@ class Wire:
             raise GatewayUnavailable(self.gateway, type(error).__name__, Refusal.CONNECTION) from error
         payload = answer.payload() if answer.status == httpx.codes.OK else None
         if payload is None:
-            reason = Refusal.KEY if answer.status in {401, 403} else Refusal.OTHER
+            reason = _READ_REASONS.get(answer.status, Refusal.BUSY if answer.status >= 500 else Refusal.OTHER)
             raise GatewayUnavailable(self.gateway, f"no readable answer, status {answer.status}", reason)
         return payload
 
@@ -218,7 +219,7 @@ def read_retry_after(text: str | None, *, now: datetime) -> float | None:
         return None
     try:
         wait_s = float(text) if text.strip().isdigit() else (parsedate_to_datetime(text) - now).total_seconds()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return min(max(wait_s, 0.0), RETRY_AFTER_MAX_S)
 

@@ -49,10 +49,8 @@ class Opens(Connections):
     async def open_job(self, opening: Opening) -> Job:
         return await self._write(lambda db: _open_job(db, opening))
 
-    async def free_jobs_today(self, *, user_id: int, now: datetime) -> int:
-        """Count the person's free jobs opened this UTC day; cancelled ones cost nobody anything and do not count."""
-        rows = await self._rows(FREE_JOBS, {"user_id": user_id, "day_began_at_ms": _day_began_at_ms(now)})
-        return int(rows[0][0])
+    async def failures_today(self, *, user_id: int, now: datetime) -> int:
+        return int((await self._rows(_FAILURES, _failure_parameters(user_id, now)))[0][0])
 
 
 def _open_job(db: sqlite3.Connection, opening: Opening) -> Job:
@@ -83,18 +81,19 @@ def _open_job(db: sqlite3.Connection, opening: Opening) -> Job:
 
 
 def _check_failures(db: sqlite3.Connection, opening: Opening) -> None:
-    (failures,) = db.execute(
-        _FAILURES,
-        {
-            "user_id": opening.user_id,
-            "day_began_at_ms": _day_began_at_ms(opening.now),
-            "uncounted": _UNCOUNTED,
-            "refused": Ending.REFUSED,
-            "about_gateway": _ABOUT_GATEWAY,
-        },
-    ).fetchone()
+    (failures,) = db.execute(_FAILURES, _failure_parameters(opening.user_id, opening.now)).fetchone()
     if failures >= opening.failures_max:
         raise TooManyFailures(limit=opening.failures_max, window_ends_at=day_ends_at(opening.now))
+
+
+def _failure_parameters(user_id: int, now: datetime) -> dict[str, object]:
+    return {
+        "user_id": user_id,
+        "day_began_at_ms": _day_began_at_ms(now),
+        "uncounted": _UNCOUNTED,
+        "refused": Ending.REFUSED,
+        "about_gateway": _ABOUT_GATEWAY,
+    }
 
 
 def _check_previews(db: sqlite3.Connection, opening: Opening) -> None:

@@ -14,7 +14,11 @@ from bot.domain.request import Mode, Resolution
 JOB_BY_ID = f"{JOB} WHERE jobs.job_id = :job_id"
 JOBS_OF = f"{JOB} WHERE jobs.user_id = :user_id ORDER BY jobs.created_at_ms DESC, jobs.rowid DESC LIMIT :limit"
 DUE = f"""{JOB}
-WHERE jobs.next_at_ms IS NOT NULL AND jobs.state != 'running' AND jobs.next_at_ms <= :now_ms
+WHERE jobs.next_at_ms IS NOT NULL AND jobs.state != 'running' AND jobs.state != 'held' AND jobs.next_at_ms <= :now_ms
+ORDER BY jobs.next_at_ms LIMIT :limit
+"""
+DUE_HELD = f"""{JOB}
+WHERE jobs.next_at_ms IS NOT NULL AND jobs.state = 'held' AND jobs.next_at_ms <= :now_ms
 ORDER BY jobs.next_at_ms LIMIT :limit
 """
 DUE_READS = f"""{JOB}
@@ -67,8 +71,9 @@ class Reads(Connections):
     async def jobs_of(self, user_id: int, *, limit: int) -> list[Job]:
         return [job_of(row) for row in await self._rows(JOBS_OF, {"user_id": user_id, "limit": limit})]
 
-    async def due(self, now: datetime, *, limit: int) -> list[Job]:
-        return [job_of(row) for row in await self._rows(DUE, {"now_ms": ms(now), "limit": limit})]
+    async def due(self, now: datetime, *, held: bool, limit: int) -> list[Job]:
+        rows = await self._rows(DUE_HELD if held else DUE, {"now_ms": ms(now), "limit": limit})
+        return [job_of(row) for row in rows]
 
     async def due_reads(self, now: datetime, *, gateway: str, limit: int) -> list[Job]:
         values = {"now_ms": ms(now), "gateway": gateway, "limit": limit}

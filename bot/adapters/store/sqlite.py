@@ -5,7 +5,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 import aiosqlite
@@ -13,7 +13,7 @@ import aiosqlite
 from bot.adapters.store.deliveries import Deliveries
 from bot.adapters.store.migrate import prepare
 from bot.adapters.store.moves import Moves
-from bot.adapters.store.opening import Opens
+from bot.adapters.store.opening import PAUSED, Opens
 from bot.adapters.store.reads import Reads
 from bot.adapters.store.writer import open_writer
 from bot.domain.errors import StartFailed
@@ -43,6 +43,21 @@ async def open_store(path: Path, *, busy_timeout_s: float = 5.0) -> AsyncIterato
 
 def _read_only(path: Path) -> str:
     return f"{path.absolute().as_uri()}?mode=ro"
+
+
+def is_paused(path: Path) -> bool:
+    """Read the kill switch of an existing database, changing nothing, not even its schema.
+
+    Raises:
+        StartFailed: it cannot be read.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            return bool(db.execute(PAUSED).fetchone())
+    except sqlite3.Error as error:
+        raise StartFailed(
+            f"{path} cannot be used ({error}): check DATABASE_URL, for example DATABASE_URL=sqlite:///data/gallop.db"
+        ) from error
 
 
 @contextmanager

@@ -64,7 +64,9 @@ CREATE TABLE jobs (
 ) STRICT;
 
 CREATE INDEX jobs_next ON jobs (next_at_ms) WHERE next_at_ms IS NOT NULL;
-CREATE INDEX jobs_due ON jobs (next_at_ms) WHERE next_at_ms IS NOT NULL AND state != 'running';
+CREATE INDEX jobs_due ON jobs (next_at_ms)
+    WHERE next_at_ms IS NOT NULL AND state != 'running' AND state != 'held';
+CREATE INDEX jobs_due_held ON jobs (next_at_ms) WHERE next_at_ms IS NOT NULL AND state = 'held';
 CREATE INDEX jobs_due_reads ON jobs (gateway, next_at_ms) WHERE next_at_ms IS NOT NULL AND state = 'running';
 CREATE INDEX jobs_of_user ON jobs (user_id, created_at_ms);
 CREATE INDEX jobs_in_line ON jobs (created_at_ms) WHERE state = 'held';
