@@ -34,7 +34,7 @@ from bot.adapters.media.render import render_to
 from bot.adapters.store.sqlite import SqliteStore, only_one, open_store
 from bot.adapters.web import MediaLinks, MediaRoutes, WebServer, media_secret
 from bot.config import AttachmentHost, Settings
-from bot.domain.errors import StartFailed, StoreFailed
+from bot.domain.errors import StartFailed
 from bot.domain.job import Job, JobBook
 from bot.domain.job_runner import JobRunner
 from bot.domain.job_views import JobViews
@@ -117,8 +117,8 @@ class App:
                 count = await self.library.purge(before=before, keep=await self.store.files_in_use())
                 if count:
                     log.info("files past their retention deleted count=%d", count)
-            except (OSError, StoreFailed) as error:
-                log.warning("files past their retention not deleted error=%s", type(error).__name__)
+            except Exception:
+                log.exception("files past their retention not deleted; trying again in an hour")
             await asyncio.sleep(_PURGE_EVERY_S)
 
 

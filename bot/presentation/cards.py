@@ -125,7 +125,7 @@ def _facts(view: CardView) -> str:
 
 
 def _remarks(view: CardView) -> list[str]:
-    notes = [f"picture {n} {image.note}" for n, image in enumerate(view.job.images, start=1) if image.note]
+    notes = [f"Picture {n} {image.note}" for n, image in enumerate(view.job.images, start=1) if image.note]
     return [f"-# {remark}" for remark in (view.remark, DOT.join(notes)) if remark]
 
 

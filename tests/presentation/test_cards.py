@@ -104,7 +104,7 @@ def test_changed_pictures_and_remarks_are_said_on_the_card() -> None:
 
     assert words(card)[2:4] == [
         "-# No paid gateway may be used here, so this is a free preview: pictures in slow moves, no generated video.",
-        "-# picture 2 padded to 1:2.5",
+        "-# Picture 2 padded to 1:2.5",
     ]
 
 

@@ -120,7 +120,7 @@ async def test_an_elongated_picture_is_padded_and_the_card_says_so(t: Theatre) -
     picture, card = await seen_by_gateway(t, Upload("tower.jpg", samples.jpeg(500, 1500)))
 
     assert picture.height / picture.width == pytest.approx(2.5, abs=0.01)
-    assert any("picture 1 padded to 1:2.5" in text for text in card.edits)
+    assert any("Picture 1 padded to 1:2.5" in text for text in card.edits)
 
 
 class Bad(NamedTuple):

@@ -10,6 +10,7 @@ from discord.ext import commands
 
 from bot.adapters.discord.answers import sorted_failures
 from bot.domain.job import Job, MessageRef
+from bot.presentation.words import message_link
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ class Places:
         """Return the address that opens a message of the job in Discord."""
         in_guild = ref.channel_id == job.channel_id or self.guild_of(ref.channel_id) is not None
         guild_id = job.guild_id if in_guild and not _is_direct(job) else None
-        return f"https://discord.com/channels/{guild_id or '@me'}/{ref.channel_id}/{ref.message_id}"
+        return message_link(ref, guild_id=guild_id)
 
     def may_post(self, job: Job) -> bool:
         """Say whether the place of the command is there for us, as far as the cache knows; unknown is yes."""
