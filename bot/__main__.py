@@ -78,14 +78,12 @@ def doctor() -> None:
 
 @cli.command(help="Stop spending: no new jobs, no submissions. Jobs already at a gateway go on.")
 def pause() -> None:
-    _switch(paused=True)
-    print("Paused. Nothing is submitted until `gallop resume`; jobs already at a gateway go on.")
+    _switch(paused=True, done="Paused. Nothing is submitted until `gallop resume`; jobs already at a gateway go on.")
 
 
 @cli.command(help="Allow spending again.")
 def resume() -> None:
-    _switch(paused=False)
-    print("Resumed.")
+    _switch(paused=False, done="Resumed.")
 
 
 def _configured() -> Settings:
@@ -116,7 +114,11 @@ def _parts_table(app: "App") -> list[str]:
         ("discord", settings.discord_api_url),
         ("pictures", f"hosted by {settings.attachment_host.value}"),
         ("paid gateways for", guilds),
-        ("quota", f"{_shown(limits.user_day_microusd)} a day and person, {_shown(limits.bot_month_microusd)} a month"),
+        (
+            "quota",
+            f"a person {_shown(limits.user_day_microusd)} a day, {_shown(limits.user_month_microusd)} a month; a guild "
+            f"{_shown(limits.guild_month_microusd)} a month; the bot {_shown(limits.bot_month_microusd)} a month",
+        ),
         *((gateway.capabilities.title, _gateway_state(gateway.capabilities)) for gateway in app.gateways.values()),
     ]
     return [f"{name:<18} {state}" for name, state in rows]
@@ -135,10 +137,13 @@ def _shown(limit_microusd: int | None) -> str:
     return "unlimited" if limit_microusd is None else show_usd(limit_microusd)
 
 
-def _switch(*, paused: bool) -> None:
+def _switch(*, paused: bool, done: str) -> None:
     from bot import app
 
-    asyncio.run(app.set_paused(_configured(), paused=paused))
+    settings = _configured()
+    runs = asyncio.run(app.set_paused(settings, paused=paused))
+    print(done)
+    print(f"{'A bot runs' if runs else 'No bot runs at the moment'} on {settings.database_path.resolve()}.")
 
 
 def _in_loop(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:

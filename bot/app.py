@@ -31,7 +31,7 @@ from bot.adapters.media import video
 from bot.adapters.media.library import FileLibrary
 from bot.adapters.media.pictures import PictureIntake
 from bot.adapters.media.render import render_to
-from bot.adapters.store.sqlite import SqliteStore, only_one, open_store
+from bot.adapters.store.sqlite import SqliteStore, is_running, only_one, open_store
 from bot.adapters.web import MediaLinks, MediaRoutes, WebServer, media_secret
 from bot.config import AttachmentHost, Settings
 from bot.domain.errors import StartFailed
@@ -46,7 +46,6 @@ from bot.domain.request_pace import RequestPace
 from bot.domain.submitting import Submitter
 from bot.domain.telling import Teller
 from bot.domain.video_service import VideoService
-from bot.domain.watch_times import WatchTimes
 from bot.domain.watching import Watcher
 from cogs.video import VideoCog
 
@@ -149,7 +148,13 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         stack.push_async_callback(bot.close)
         places, posting = Places(bot), Posting()
         messenger = _messenger(ground, places, posting)
-        views = JobViews(store=ground.store, gateways=ground.gateways, times=watch_times(settings), clock=ground.clock)
+        views = JobViews(
+            store=ground.store,
+            gateways=ground.gateways,
+            caps=settings.caps(),
+            times=settings.watch_times(),
+            clock=ground.clock,
+        )
         overbilled = await _overbilled(ground.store)
         runner = _runner(ground, messenger, _hosting(ground, places, posting), views, overbilled)
         service = _service(
@@ -178,10 +183,21 @@ async def check_up(settings: Settings) -> list[doctor.Check]:
         return await doctor.check_up(settings, bot=bot, gateways=gateways.values(), library=library, commands=commands)
 
 
-async def set_paused(settings: Settings, *, paused: bool) -> None:
-    """Turn the kill switch; a running bot sees it at its next submission."""
-    async with open_store(settings.database_path) as store:
+async def set_paused(settings: Settings, *, paused: bool) -> bool:
+    """Turn the kill switch; a running bot sees it at its next submission. Says whether a bot runs on the database.
+
+    Raises:
+        StartFailed: there is no such database, so that no bot would see it.
+    """
+    path = await asyncio.to_thread(settings.database_path.resolve)
+    if "database_url" not in settings.model_fields_set and not await asyncio.to_thread(path.exists):
+        raise StartFailed(
+            f"There is no database at {path}: run this in the bot's folder, or set DATABASE_URL, for example "
+            "DATABASE_URL=sqlite:////data/gallop.db"
+        )
+    async with open_store(path) as store:
         await store.set_paused(paused)
+    return await asyncio.to_thread(is_running, path)
 
 
 async def read_books(database_path: Path) -> list[JobBook]:
@@ -216,16 +232,6 @@ def open_gateways(settings: Settings, library: FileLibrary) -> dict[str, Gateway
         Animatic(folder=settings.data_dir / "animatic", library=library, renderer=render_to),
     ]
     return {gateway.capabilities.gateway: gateway for gateway in made}
-
-
-def watch_times(settings: Settings) -> WatchTimes:
-    return WatchTimes(
-        first_s=settings.watch_first_s,
-        interval_s=settings.watch_interval_s,
-        interval_max_s=settings.watch_interval_max_s,
-        slow_after_s=settings.slow_after_s,
-        task_life_s=settings.task_life_s,
-    )
 
 
 async def _lay_ground(settings: Settings, stack: AsyncExitStack) -> _Ground:
@@ -329,7 +335,7 @@ def _runner(
     ground: _Ground, messenger: Messenger, hosting: Hosting, views: JobViews, overbilled: Overbilled
 ) -> JobRunner:
     store, gateways, library, clock = ground.store, ground.gateways, ground.library, ground.clock
-    times = watch_times(ground.settings)
+    times = ground.settings.watch_times()
     paces = {name: RequestPace(gateway.capabilities.requests_per_min, clock) for name, gateway in gateways.items()}
     submitter = Submitter(
         store=store,

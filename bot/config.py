@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
 
+from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -32,6 +34,7 @@ from bot.domain.money import microusd_from_usd
 from bot.domain.pricing import PriceRow
 from bot.domain.quota import Caps, Limits
 from bot.domain.request import Resolution
+from bot.domain.watch_times import WatchTimes
 
 __all__ = ["AttachmentHost", "Settings", "load_settings"]
 
@@ -88,7 +91,7 @@ class Settings(BaseSettings):
     hiapi_url: Address = Field("https://api.hiapi.ai", description="HiAPI's address, with or without its path prefix.")
     hiapi_signing_key: Secret | None = Field(
         None,
-        description="HiAPI's key for signed callbacks. Empty: callbacks are taken unsigned, as mere hints.",
+        description="HiAPI's key for signed callbacks. Not used yet: this version watches jobs by reads alone.",
         examples=["the-signing-key"],
     )
     hiapi_720p_usd_per_s: Price = Field(
@@ -230,6 +233,15 @@ class Settings(BaseSettings):
     def caps(self) -> Caps:
         return Caps(per_user=self.jobs_per_user, per_guild=self.jobs_per_guild, per_gateway=self.jobs_per_gateway)
 
+    def watch_times(self) -> WatchTimes:
+        return WatchTimes(
+            first_s=self.watch_first_s,
+            interval_s=self.watch_interval_s,
+            interval_max_s=self.watch_interval_max_s,
+            slow_after_s=self.slow_after_s,
+            task_life_s=self.task_life_s,
+        )
+
     def hiapi_prices(self) -> Mapping[Resolution, PriceRow]:
         """The price rows of HiAPI; a resolution without a price has none."""
         prices = {Resolution.P720: self.hiapi_720p_usd_per_s, Resolution.P1080: self.hiapi_1080p_usd_per_s}
@@ -254,11 +266,32 @@ def load_settings(env_file: str | Path | None = ".env", **overrides: Any) -> Set
         StartFailed: one line for each wrong setting, without the values given.
     """
     try:
+        if env_file is not None and Path(env_file).exists():
+            _check_names(Path(env_file))
         return Settings(**{"_env_file": env_file, **overrides})
     except ValidationError as error:
         raise StartFailed("\n".join(dict.fromkeys(_sentence(fault) for fault in error.errors()))) from error
     except (OSError, UnicodeDecodeError) as error:
         raise StartFailed(f"{env_file} cannot be read: it must be a text file in UTF-8, readable by the bot") from error
+
+
+def _check_names(env_file: Path) -> None:
+    """Refuse lines that cannot be read, and names that are nearly a setting's: a misspelt quota would be no quota.
+
+    Raises:
+        StartFailed: one line for each.
+    """
+    known = {name.upper() for name in Settings.model_fields}
+    faults = []
+    with env_file.open(encoding="utf-8") as stream:
+        for binding in parse_stream(stream):
+            name = (binding.key or "").upper()
+            if binding.error:
+                faults.append(f"{env_file} line {binding.original.line} cannot be read: write NAME=value there")
+            elif name and name not in known and (meant := get_close_matches(name, known, n=1, cutoff=0.85)):
+                faults.append(f"{name} in {env_file} is no setting: did you mean {meant[0]}?")
+    if faults:
+        raise StartFailed("\n".join(faults))
 
 
 def _limit(quota_usd: Decimal | None) -> int | None:

@@ -14,9 +14,10 @@ from bot.adapters.discord.client import GallopBot
 from bot.adapters.store.sqlite import is_paused
 from bot.config import Settings
 from bot.domain.errors import GatewayUnavailable, Refusal, StartFailed
+from bot.domain.offers import Serving
 from bot.domain.ports import Gateway, Library
 from bot.domain.pricing import Capabilities
-from bot.domain.request import Mode, Resolution
+from bot.domain.request import Mode, Place, Resolution
 from bot.domain.submitting import FREE_BYTES_MIN
 
 # What delivery needs: see, send (also in threads), embed, attach, and read the history; together 274878024704.
@@ -133,7 +134,8 @@ def _check_prices(facts: Capabilities) -> Check:
             f"Set {_PRICE_SETTINGS.get(facts.gateway, 'its price')}; see Prices in the README.",
         )
     hint = f"{' and '.join(unpriced)} stays unpriced until its setting is given." if unpriced else ""
-    return Check(True, f"{facts.title}: {modes} at {' and '.join(priced)} have a price.", hint)
+    have = "have" if len(facts.modes) * len(priced) > 1 else "has"
+    return Check(True, f"{facts.title}: {modes} at {' and '.join(priced)} {have} a price.", hint)
 
 
 _PRICE_SETTINGS = {
@@ -152,6 +154,7 @@ async def check_discord(settings: Settings, bot: GallopBot, commands: frozenset[
     checks = [Check(True, f"Token belongs to the application {name}."), _check_operators(settings, bot)]
     checks.append(await _asked("Commands", lambda: _check_commands(bot, commands)))
     checks.append(await _asked("Permissions", lambda: _check_guilds(bot)))
+    checks.append(await _asked("Servers", lambda: _check_serving(settings, bot)))
     return checks
 
 
@@ -177,13 +180,33 @@ async def _check_commands(bot: GallopBot, wanted: frozenset[str]) -> Check:
     return Check(True, f"Commands registered: {', '.join('/' + name for name in sorted(wanted))}.")
 
 
+async def _guilds(bot: GallopBot) -> list[discord.Guild]:
+    """Return the bot's guilds, each fetched by itself: the list names no roles and no owners."""
+    listed = [guild.id async for guild in bot.fetch_guilds(limit=_GUILDS_MAX, with_counts=False)]
+    return [await bot.fetch_guild(guild_id, with_counts=False) for guild_id in listed]
+
+
+async def _check_serving(settings: Settings, bot: GallopBot) -> Check:
+    """Say in which servers members get paid videos, and in which only previews."""
+    serving = Serving(settings.guild_ids, lambda: bot.operator_ids(settings.operator_ids))
+    served: list[str] = []
+    closed: list[str] = []
+    for guild in await _guilds(bot):
+        place = Place(channel_id=0, guild_id=guild.id, guild_owner_id=guild.owner_id)
+        (served if serving.may_pay(place, user_id=0) else closed).append(guild.name)
+    step = "GUILD_IDS lists the servers with paid gateways; empty means those an operator owns." if closed else ""
+    if not served and not closed:
+        return Check(True, "Paid gateways: no server to open them in yet.")
+    if not served:
+        return Check(False, "Paid gateways are open in no server; members get only previews.", step)
+    only = f"; only previews in {', '.join(closed)}" if closed else ""
+    return Check(True, f"Paid gateways are open in {', '.join(served)}{only}.", step)
+
+
 async def _check_guilds(bot: GallopBot) -> Check:
     lacking: Mapping[str, list[str]] = {}
-    count = 0
-    async for listed in bot.fetch_guilds(limit=_GUILDS_MAX, with_counts=False):
-        count += 1
-        # The list names no roles, and without them discord.py would see no permission at all.
-        guild = await bot.fetch_guild(listed.id, with_counts=False)
+    guilds = await _guilds(bot)
+    for guild in guilds:
         member = await guild.fetch_member(bot.user.id) if bot.user is not None else None
         if member is not None and not member.guild_permissions >= PERMISSIONS:
             had = member.guild_permissions
@@ -192,12 +215,13 @@ async def _check_guilds(bot: GallopBot) -> Check:
     invite = discord.utils.oauth_url(
         bot.application_id or 0, permissions=PERMISSIONS, scopes=("bot", "applications.commands")
     )
-    if not count:
+    if not guilds:
         return Check(False, "The bot is in no server.", f"Invite it: {invite}")
     if lacking:
         missing = "; ".join(f"{guild}: {', '.join(names)}" for guild, names in lacking.items())
         return Check(False, f"Permissions are missing ({missing}).", f"Invite it again: {invite}")
-    return Check(True, f"Permissions: complete in {count} server{'s' if count != 1 else ''}, before channel overrides.")
+    servers = f"{len(guilds)} server{'s' if len(guilds) != 1 else ''}"
+    return Check(True, f"Permissions: complete in {servers}, before channel overrides.")
 
 
 async def check_public_address(public_url: str | None) -> Check:

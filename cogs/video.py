@@ -6,7 +6,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.domain.errors import StoreFailed
+from bot.domain.errors import PictureGapRejected, StoreFailed
 from bot.domain.request import DURATION_DEFAULT_S, GATEWAY_AUTO, Ask, Attachment, Mode, Resolution
 from bot.domain.video_service import Opened, VideoService
 from bot.presentation.private_answers import ended_text, opened_text
@@ -70,7 +70,7 @@ class SpendingCommands(commands.Cog):
             interaction,
             Mode.IMAGE,
             prompt,
-            pictures=_attachments(image),
+            pictures=(image,),
             resolution=resolution,
             ratio=ratio,
             duration=duration,
@@ -106,7 +106,7 @@ class SpendingCommands(commands.Cog):
             interaction,
             Mode.REFERENCE,
             prompt,
-            pictures=_attachments(image1, image2, image3, image4, image5, image6, image7, image8, image9),
+            pictures=(image1, image2, image3, image4, image5, image6, image7, image8, image9),
             resolution=resolution,
             ratio=ratio,
             duration=duration,
@@ -139,7 +139,7 @@ class SpendingCommands(commands.Cog):
         duration: int,
         gateway: str,
         private: bool,
-        pictures: tuple[Attachment, ...] = (),
+        pictures: tuple[discord.Attachment | None, ...] = (),
         seed: int | None = None,
         negative_prompt: str | None = None,
     ) -> None:
@@ -150,7 +150,7 @@ class SpendingCommands(commands.Cog):
                 place=place_of(interaction),
                 mode=mode,
                 prompt=prompt,
-                attachments=pictures,
+                attachments=_attachments(pictures),
                 resolution=resolution_of(resolution),
                 ratio=ratio,
                 duration_s=duration,
@@ -202,6 +202,13 @@ class VideoCog(
         self._client.remove_dynamic_items(self._cancel_button)
 
 
-def _attachments(*pictures: discord.Attachment | None) -> tuple[Attachment, ...]:
-    """Return the given pictures in order; a gap between them is closed, so that they count from 1."""
+def _attachments(pictures: tuple[discord.Attachment | None, ...]) -> tuple[Attachment, ...]:
+    """Return the given pictures in order.
+
+    Raises:
+        PictureGapRejected: one is missing before the last.
+    """
+    given = [number for number, picture in enumerate(pictures, start=1) if picture is not None]
+    if given and len(given) < given[-1]:
+        raise PictureGapRejected(next(n for n in range(1, given[-1]) if n not in given))
     return tuple(Attachment(p.url, p.filename, p.size) for p in pictures if p is not None)

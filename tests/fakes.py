@@ -145,6 +145,7 @@ class FakeMessenger:
         self.looked: list[str] = []
         self.script: dict[str, deque[Exception]] = {}
         self.reachable = True
+        self.unwritten_cards: dict[str, MessageRef] = {}
         self.direct_messages_open = True
 
     def _say(self, call: str, view: CardView) -> MessageRef:
@@ -168,6 +169,9 @@ class FakeMessenger:
     async def post_card(self, view: CardView, *, look_first: bool) -> MessageRef:
         self.looked += ["post_card"] if look_first else []
         return self._say("post_card", view)
+
+    async def find_card(self, view: CardView) -> MessageRef | None:
+        return self.unwritten_cards.get(view.job.job_id)
 
     async def edit_card(self, view: CardView) -> None:
         self._say("edit_card", view)

@@ -261,3 +261,27 @@ def test_a_description_begins_with_its_unit(ending: str, unit: str) -> None:
 
     assert descriptions
     assert all(re.match(rf"{unit}\b|dollars", text, re.IGNORECASE) for text in descriptions)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("QUOTA_USER_DAY=1", "QUOTA_USER_DAY in {file} is no setting: did you mean QUOTA_USER_DAY_USD?"),
+        ("GUILD_ID=5", "GUILD_ID in {file} is no setting: did you mean GUILD_IDS?"),
+        ("not a setting at all !", "{file} line 1 cannot be read: write NAME=value there"),
+    ],
+)
+def test_a_line_of_the_file_that_sets_nothing_is_not_passed_over(tmp_path, line, words):
+    file = tmp_path / ".env"
+    file.write_text(f"{line}\n", encoding="utf-8")
+    with pytest.raises(StartFailed) as caught:
+        load_settings(file)
+
+    assert str(caught.value) == words.format(file=file)
+
+
+def test_other_programs_lines_in_the_file_are_left_alone(tmp_path):
+    file = tmp_path / ".env"
+    file.write_text("COMPOSE_PROJECT_NAME=gallop\nexport LANG=C\n", encoding="utf-8")
+
+    assert load_settings(file).retention_days == 30

@@ -164,6 +164,15 @@ async def test_a_bot_in_no_server_is_told_how_to_invite_it(house: Theatre) -> No
     assert next_step.startswith("Invite it: https://discord.com/oauth2/authorize?")
 
 
+async def test_where_members_get_only_previews_is_said(house: Theatre) -> None:
+    register_commands(house)
+
+    text, next_step = await complaint(house, operator_ids="5")
+
+    assert text == "Paid gateways are open in no server; members get only previews."
+    assert next_step.startswith("GUILD_IDS lists")
+
+
 async def test_discord_failing_is_not_taken_for_a_mistake_in_the_set_up(house: Theatre) -> None:
     register_commands(house)
     house.discord.faults.answer("GET .*/commands", 403)

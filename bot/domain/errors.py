@@ -85,6 +85,13 @@ class PictureCountRejected(RequestRejected):
 
 
 @dataclass(eq=False)
+class PictureGapRejected(RequestRejected):
+    """Picture option `missing` is empty, though a later one is filled: nobody could say which picture is the second."""
+
+    missing: int
+
+
+@dataclass(eq=False)
 class OptionRejected(RequestRejected):
     """`gateway_title` cannot do the given value of `option`; `allowed` says what it can (empty: nothing of the kind).
 
@@ -174,10 +181,11 @@ class NotYourJob(RequestRejected):
 
 @dataclass(eq=False)
 class TooLateToCancel(RequestRejected):
-    """The job left the line; `gateway_title` has it, or it has ended (`ended`)."""
+    """The job left the line: `gateway_title` has it, or may have it (not `confirmed`), or it has `ended`."""
 
     gateway_title: str
     ended: bool
+    confirmed: bool = True
 
 
 class Refusal(StrEnum):

@@ -199,13 +199,17 @@ class JobRunner:
             while stale:
                 self._stale_cards.discard(job_id)
                 await self._teller.refresh_card(job_id)
-                stale = job_id in self._stale_cards
+                stale = job_id in self._stale_cards and await self._is_stale(job_id)
         except Exception:
             # A card is no reason to stop a job, let alone the others.
             log.exception("card not refreshed job_id=%s", job_id)
         finally:
             self._stale_cards.discard(job_id)
             self._edits.pop(job_id, None)
+
+    async def _is_stale(self, job_id: str) -> bool:
+        job = await self._store.job(job_id)
+        return job is not None and self._teller.is_stale(job)
 
     async def _edited(self, job_id: str) -> None:
         """Wait for an edit under way, so that it cannot overtake the one that follows."""

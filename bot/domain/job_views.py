@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from math import ceil
 from statistics import median, quantiles
 
 from bot.domain.job import Job, JobState
 from bot.domain.line import order_of_line
 from bot.domain.ports import CardView, Clock, Gateway, Store
+from bot.domain.quota import Caps
 from bot.domain.watch_times import WatchTimes
 
-# What a job takes where there is no history yet (gateways.md 4.4: half of them within 60 to 120 s).
-USUAL_TIME_S = 90.0
 _HISTORY_MIN = 5
 PREVIEW_REMARK = (
     "No paid gateway may be used here, so this is a free preview: pictures in slow moves, no generated video."
@@ -22,7 +22,7 @@ PREVIEW_REMARK = (
 class Pace:
     """How long jobs of a kind take, from submission on: the middle one, a quick one, and nine of ten."""
 
-    usual_s: float
+    usual_s: float | None
     early_s: float | None
     slow_s: float | None
 
@@ -30,7 +30,7 @@ class Pace:
 def pace_of(times_s: list[float]) -> Pace:
     """Judge by the newest jobs of the kind; with fewer than five there is no history to go by."""
     if len(times_s) < _HISTORY_MIN:
-        return Pace(USUAL_TIME_S, None, None)
+        return Pace(None, None, None)
     tenths = quantiles(times_s, n=10, method="inclusive")
     return Pace(median(times_s), tenths[0], tenths[8])
 
@@ -38,8 +38,11 @@ def pace_of(times_s: list[float]) -> Pace:
 class JobViews:
     """Puts job cards' facts together; reads only."""
 
-    def __init__(self, *, store: Store, gateways: Mapping[str, Gateway], times: WatchTimes, clock: Clock) -> None:
+    def __init__(
+        self, *, store: Store, gateways: Mapping[str, Gateway], caps: Caps, times: WatchTimes, clock: Clock
+    ) -> None:
         self._store = store
+        self._caps = caps
         self._times = times
         self._gateways = gateways
         self._clock = clock
@@ -78,10 +81,16 @@ class JobViews:
         return order.index(job.job_id) + 1 if job.job_id in order else None
 
     async def _usually_done_at(self, job: Job, *, place: int) -> datetime | None:
-        """Return when the job is usually done, None when that is past: the 2nd in line waits for the 1st as well."""
+        """Return when the job is usually done, by own history; None without one, and when that is past.
+
+        In line, a job waits for as many rounds as the caps make of the jobs before it.
+        """
         if job.slow or job.state not in {JobState.HELD, JobState.SUBMITTING, JobState.RUNNING}:
             return None
         now, usual_s = self._clock.now(), (await self.pace(job)).usual_s
+        if usual_s is None:
+            return None
         start = job.submitted_at if job.submitted_at and job.state is not JobState.HELD else now
-        done_at = start + timedelta(seconds=usual_s * place)
+        rounds = ceil(place / max(1, min(self._caps.per_user, self._caps.per_gateway)))
+        done_at = start + timedelta(seconds=usual_s * rounds)
         return done_at if done_at > now else None

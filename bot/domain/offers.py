@@ -85,7 +85,13 @@ def choose(made: list[Offer], wish: Wish, *, named: str) -> Offer:
     in_the_way = [offer.problem for offer in paid if offer.problem and not _is_set_up(offer, wish)]
     if not in_the_way:
         return _taken(next(offer for offer in made if offer.capabilities.free))
-    raise _without_a_name(in_the_way[0], paid, wish)
+    raise _without_a_name(max(in_the_way, key=lambda problem: _how_far(problem, wish)), paid, wish)
+
+
+def _how_far(problem: RequestRejected, wish: Wish) -> int:
+    """Say how many of the options a gateway could do before this one stood in the way."""
+    options = [option for option, _ in _asked(wish)]
+    return options.index(problem.option) if isinstance(problem, OptionRejected) else -1
 
 
 def _is_set_up(offer: Offer, wish: Wish) -> bool:
@@ -120,9 +126,13 @@ def _without_a_name(problem: RequestRejected, paid: list[Offer], wish: Wish) -> 
     allowed: list[str] = []
     for offer in paid:
         capability = offer.capabilities.modes.get(wish.mode)
-        if capability is not None and not _is_set_up(offer, wish):
+        if capability is not None and _stands_there(offer.problem, problem.option):
             allowed += [value for value in _allowed(capability, problem.option) if value not in allowed]
     return OptionRejected(problem.option, problem.value, "", tuple(allowed))
+
+
+def _stands_there(problem: RequestRejected | None, option: str) -> bool:
+    return isinstance(problem, OptionRejected) and problem.option == option
 
 
 def _offer(capabilities: Capabilities, wish: Wish, *, may_pay: bool) -> Offer:
@@ -151,17 +161,13 @@ def _problem(capabilities: Capabilities, wish: Wish, *, may_pay: bool) -> Reques
 
 
 def _asked(wish: Wish) -> list[tuple[str, str]]:
-    asked = [("duration", str(wish.duration_s)), ("resolution", wish.resolution.value)]
-    if wish.mode is Mode.IMAGE:
-        # The picture is the ratio; a given one only shapes the picture, so that every known one will do.
-        asked.append(("ratio of the picture", wish.ratio or RATIO_DEFAULT))
-    else:
-        asked.append(("ratio", wish.ratio or RATIO_DEFAULT))
-    if wish.seed:
-        asked.append(("seed", "given"))
-    if wish.negative_prompt:
-        asked.append(("negative_prompt", "given"))
-    return asked
+    """Return what was asked, the rarest first: what a gateway that has it lacks beside is what stands in the way."""
+    asked = [("seed", "given")] if wish.seed else []
+    asked += [("negative_prompt", "given")] if wish.negative_prompt else []
+    asked += [("duration", str(wish.duration_s)), ("resolution", wish.resolution.value)]
+    # In image mode the picture is the ratio; a given one only shapes the picture, so that every known one will do.
+    ratio = "ratio of the picture" if wish.mode is Mode.IMAGE else "ratio"
+    return [*asked, (ratio, wish.ratio or RATIO_DEFAULT)]
 
 
 def _allowed(capability: ModeCapability, option: str) -> tuple[str, ...]:

@@ -355,6 +355,13 @@ class Messenger(Protocol):
             DeliveryFailed: permanent where the place is gone or forbidden.
         """
 
+    async def find_card(self, view: CardView) -> MessageRef | None:
+        """Return the job's card if it is there, though nobody wrote that down.
+
+        Raises:
+            DeliveryFailed: not permanent where that cannot be known now.
+        """
+
     async def edit_card(self, view: CardView) -> None:
         """Show the job's present face on its card.
 

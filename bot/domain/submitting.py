@@ -58,7 +58,7 @@ class Submitter:
         price = self._price(gateway.capabilities, job)
         if price is None or price > job.request.price_microusd:
             return await self._end(job, Ending.UNPRICED)
-        if await self._store.failures_today(user_id=job.user_id, now=self._clock.now()) >= FAILURES_PER_DAY_MAX:
+        if price and await self._failures_today(job) >= FAILURES_PER_DAY_MAX:
             return await self._end(job, Ending.TOO_MANY_FAILURES)
         if not await self._messenger.may_deliver(job):
             return await self._end(job, Ending.PLACE_GONE)
@@ -73,6 +73,9 @@ class Submitter:
                 log.warning("pictures have no address job_id=%s permanent=%s: %s", job.job_id, error.permanent, error)
                 return await self._end(job, Ending.UPLOAD_IMPOSSIBLE) if error.permanent else 15.0
         return self._attempt(job, gateway, addresses)
+
+    async def _failures_today(self, job: Job) -> int:
+        return await self._store.failures_today(user_id=job.user_id, now=self._clock.now())
 
     async def begin(self, attempt: Attempt) -> bool:
         """Write the attempt down; False when the job left the line or spending is paused, and nothing may be sent."""

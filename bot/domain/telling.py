@@ -1,6 +1,7 @@
 """Telling people: the card, the video message and the honest end, each until Discord has it or three days passed."""
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.domain.errors import DeliveryFailed
@@ -151,10 +152,14 @@ class Teller:
     async def show_end(self, job: Job) -> bool:
         """Show a final face on the card, or explain the end in a message of its own; say whether that is done."""
         self._forget_shown(job.job_id)
-        if job.card is None and job.face in {CardFace.CANCELLED, CardFace.DELIVERED}:
-            return await self._shown(job)
         view = await self._views.view(job)
         try:
+            if job.card is None and self._may_have_card(job) and (card := await self._messenger.find_card(view)):
+                await self._store.card_posted(job.job_id, card=card, face=CardFace.HELD)
+                job = replace(job, card=card)
+                view = replace(view, job=job)
+            if job.card is None and job.face in {CardFace.CANCELLED, CardFace.DELIVERED}:
+                return await self._shown(job)
             if job.card is not None and not self._is_old(job):
                 try:
                     await self._messenger.edit_card(view)
@@ -169,6 +174,11 @@ class Teller:
         except DeliveryFailed as error:
             return await self._tell_again(job, error)
         return await self._shown(job)
+
+    def _may_have_card(self, job: Job) -> bool:
+        """Say whether a card may be in the channel although it was not written down: the posting was cut off."""
+        begun = f"card {job.job_id}" in self._begun
+        return begun or job.card_count > 0 or job.created_at < self._started_at
 
     async def _tell_again(self, job: Job, error: DeliveryFailed) -> bool:
         log.warning("end not shown job_id=%s permanent=%s: %s", job.job_id, error.permanent, error)

@@ -197,7 +197,8 @@ class VideoService:
             job = await self._own(job_id, user_id)
             title = self._gateways[job.request.gateway].capabilities.title
             if job.state is not JobState.CANCELLED:
-                raise TooLateToCancel(title, ended=job.state in FINAL_STATES)
+                confirmed = job.state is not JobState.UNCONFIRMED
+                raise TooLateToCancel(title, ended=job.state in FINAL_STATES, confirmed=confirmed)
         self._runner.wake()
         return await self._views.view(await self._own(job_id, user_id))
 
@@ -213,7 +214,7 @@ class VideoService:
         return path if path.is_file() else None
 
     async def _own(self, job_id: str, user_id: int) -> Job:
-        job = await self._store.job(job_id.strip().casefold())
+        job = await self._store.job(job_id.strip(" `").casefold())
         if job is None or job.user_id != user_id:
             raise NotYourJob
         return job

@@ -38,7 +38,8 @@ def gateway_choice(offer: Offer) -> str:
     facts = offer.capabilities
     if offer.problem is not None:
         return f"{facts.title}{DOT}{_why_not(offer.problem)}"[:CHOICE_CHARACTERS_MAX]
-    return f"{gateway_and_model(facts.title, facts.model_title)}{DOT}{price(offer)}"[:CHOICE_CHARACTERS_MAX]
+    name = facts.title if facts.free else gateway_and_model(facts.title, facts.model_title)
+    return f"{name}{DOT}{price(offer)}"[:CHOICE_CHARACTERS_MAX]
 
 
 def auto_choice(taken: Offer | None) -> str:
@@ -63,6 +64,8 @@ def _why_not(problem: RequestRejected) -> str:
 
 
 def job_choice(view: CardView) -> str:
-    """Return the prompt's beginning and where the job stands."""
-    end = f"{DOT}{FACE_WORDS[view.job.face]}{DOT}{view.job.request.duration_s} s{DOT}{view.gateway_title}"
-    return f"{label(view.job.request.prompt, characters_max=50)}{end}"[:CHOICE_CHARACTERS_MAX]
+    """Return the prompt's beginning and where the job stands; the end of the job id makes it unique, as it must be."""
+    job = view.job
+    facts = (FACE_WORDS[job.face], f"{job.request.duration_s} s", view.gateway_title, f"…{job.job_id[-5:]}")
+    end = "".join(f"{DOT}{fact}" for fact in facts)
+    return f"{label(job.request.prompt, characters_max=40)}{end}"[:CHOICE_CHARACTERS_MAX]

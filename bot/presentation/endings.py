@@ -69,6 +69,8 @@ def _lost(job: Job, gateway: str) -> str:
 
 
 def _failed(job: Job, gateway: str) -> str:
+    if job.ending is Ending.PLACE_GONE and job.request.private:
+        return f"Your direct messages are closed to the bot, so it was never started. {_NOTHING} Open them, ask again."
     if job.ending in _OF_ENDING:
         return f"{_OF_ENDING[job.ending].format(gateway=gateway)} {_NOTHING} Ask again."
     refusal = job.refusal or Refusal.OTHER

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.domain.errors import LimitKind
+from bot.domain.errors import GatewayRejected, LimitKind, Unavailable
 from bot.domain.job import FINAL_STATES, Job
 from bot.domain.money import show_usd
 from bot.domain.offers import Offer
 from bot.domain.ports import CardView
-from bot.domain.pricing import Capabilities
 from bot.domain.quota import Standing, narrowest
 from bot.domain.request import DURATION_DEFAULT_S, DURATION_MAX_S, DURATION_MIN_S, PICTURES_MAX, Mode, Resolution
 from bot.domain.video_service import Opened
@@ -18,6 +17,7 @@ from bot.presentation.layout import Accent, Layout, boxed, text
 from bot.presentation.markdown import shown
 from bot.presentation.words import DOT, FREE, gateway_and_model, listed, money, ordinal, show_command, stamp, until
 
+_UNMENTIONED_MAX = 3
 NOT_SENT = "Discord did not take the video just now. Try again in a minute."
 NO_JOBS = "You have no videos yet. `/video text` makes the first one, `/video help` shows how."
 _WINDOW_WORDS = {LimitKind.USER_DAY: "Today", LimitKind.USER_MONTH: "This month", LimitKind.GUILD_MONTH: "This server"}
@@ -59,6 +59,8 @@ def _line(view: CardView) -> str:
 def _unmentioned(numbers: tuple[int, ...]) -> str:
     if not numbers:
         return ""
+    if len(numbers) > _UNMENTIONED_MAX:
+        return f"The prompt does not name {len(numbers)} pictures. Next time write [Image 1] and so on for them."
     pictures = "picture" if len(numbers) == 1 else "pictures"
     names = listed([str(number) for number in numbers])
     tokens = listed([f"[Image {number}]" for number in numbers])
@@ -85,7 +87,7 @@ def too_large_text(job: Job, *, limit_bytes: int, link: str | None) -> str:
     """Return how to get a video that is larger than Discord takes from the bot here."""
     size_mib = (job.video.bytes_count if job.video else 0) / 2**20
     where = f"It was posted here: {link}" if link else f"{show_command(job)} works where larger files are allowed."
-    return f"The video has {size_mib:.1f} MiB; Discord takes {limit_bytes / 2**20:.0f} MiB here.\n{where}"
+    return f"The video has {size_mib:.1f} MiB; Discord takes {limit_bytes / 2**20:.1f} MiB here.\n{where}"
 
 
 def quota_card(standings: Sequence[Standing]) -> Layout:
@@ -139,7 +141,7 @@ def help_card(offers: Sequence[Offer]) -> Layout:
         f"in the prompt. {DURATION_MIN_S} to {DURATION_MAX_S} s, 720p or 1080p, with sound. The video comes into this "
         "channel, or with `private:True` by direct message."
     )
-    costs = [_cost(offer.capabilities) for offer in offers]
+    costs = [_cost(offer) for offer in offers]
     money_words = (
         "Without `gateway` the cheapest is taken. The price is put on hold when you ask, charged when the video is "
         "there, released if it fails."
@@ -157,13 +159,16 @@ def help_card(offers: Sequence[Offer]) -> Layout:
     )
 
 
-def _cost(facts: Capabilities) -> str:
+def _cost(offer: Offer) -> str:
+    facts = offer.capabilities
     title = gateway_and_model(facts.title, facts.model_title)
     modes = listed([mode.value for mode in Mode if mode in facts.modes])
     if facts.free:
-        return f"{title}: {FREE}{DOT}{modes}"
+        return f"{facts.title}: {FREE}, pictures in slow moves, no generated video{DOT}{modes}"
     if not facts.configured:
         return f"{title}: no key here"
+    if isinstance(offer.problem, GatewayRejected) and offer.problem.why is Unavailable.GUILD_NOT_SERVED:
+        return f"{title}: not open here"
     prices = [
         f"{show_usd(price_microusd)} at {resolution.value}"
         for resolution in Resolution

@@ -11,6 +11,7 @@ from bot.domain.errors import (
     OptionRejected,
     Paused,
     PictureCountRejected,
+    PictureGapRejected,
     PictureProblem,
     PictureRejected,
     PlaceRejected,
@@ -120,6 +121,12 @@ def _picture_count(error: PictureCountRejected) -> str:
 
 
 @reply.register
+def _picture_gap(error: PictureGapRejected) -> str:
+    wrong = f"`image{error.missing}` is empty, but a later one is filled."
+    return _refusal(wrong, "Fill them in order: [Image 2] in the prompt is the picture in `image2`.")
+
+
+@reply.register
 def _option(error: OptionRejected) -> str:
     who, value = error.gateway_title or "no gateway", shown(error.value, lines_max=1, characters_max=60)
     choices = _choices(error.allowed)
@@ -186,7 +193,9 @@ def _quota(error: QuotaExceeded) -> str:
         LimitKind.GUILD_MONTH: f"This would take {needed}; this server has {left} left {end}.",
         LimitKind.BOT_MONTH: f"This would take {needed}, more than the whole bot has left {end}.",
     }[error.limit]
-    return _refusal(wrong, "A shorter video or 720p costs less; `/video quota` shows your limits.")
+    own = error.limit is not LimitKind.BOT_MONTH
+    limits = "; `/video quota` shows your limits" if own else ""
+    return _refusal(wrong, f"A shorter video or 720p costs less, `gateway:animatic` nothing{limits}.")
 
 
 @reply.register
@@ -215,4 +224,6 @@ def _not_yours(_: NotYourJob) -> str:
 def _too_late(error: TooLateToCancel) -> str:
     if error.ended:
         return "This job has ended; there is nothing to cancel. Nothing was changed."
+    if not error.confirmed:
+        return f"{error.gateway_title} may have it already; it cannot be stopped. You pay only if the video arrives."
     return f"{error.gateway_title} has it already; it cannot be stopped. You pay only if the video arrives."

@@ -119,6 +119,7 @@ async def run_demo(*, folder: Path, start_bot: StartBot, read_books: ReadBooks, 
         say("Sandbox: Discord and three gateways are up on this machine.")
         async with start_bot(_settings(stage)):
             await stage.discord.ready(_READY_TIMEOUT_S)
+            say("The videos are stand-ins of this machine: pictures in slow moves, not HappyHorse's work.")
             say(f"The bot is at the gateway; {len(SHOWINGS)} commands follow, three jobs at a time.")
             files = {
                 "boat.jpg": Upload("boat.jpg", samples.rotated_jpeg()),
@@ -180,7 +181,8 @@ async def _show(stage: _Stage, showing: Showing, files: Mapping[str, Upload], fo
         answer = await interaction.answer(timeout_s=_READY_TIMEOUT_S)
         price = _PRICE.search(answer.text)
         shown.price = price[0] if price else "none"
-        say(f"  {shown.command} at {shown.gateway}: {answer.text.splitlines()[0]}")
+        held, _, _ = answer.text.partition(";")
+        say(f"  {shown.command} at {shown.gateway}: {held}")
         opening = showing.prompt[:12]
         message = await stage.channel.wait_message(
             lambda message: _is_video(message) and opening.strip("[]@") in message.text.replace("\\", ""),

@@ -159,7 +159,7 @@ async def stage(
 def _wire(store: SqliteStore, folder: Path, bot: GallopBot, *, limits: Limits, served: bool) -> dict[str, Any]:
     clock, messenger, library, envs = FakeClock(), FakeMessenger(), FileLibrary(folder), []
     fakes = {facts.gateway: FakeGateway(facts) for facts in gateways()}
-    views = JobViews(store=store, gateways=fakes, times=WatchTimes(), clock=clock)
+    views = JobViews(store=store, gateways=fakes, caps=Caps(3, 10, 8), times=WatchTimes(), clock=clock)
     paces = {name: RequestPace(6_000, clock) for name in fakes}
     times = WatchTimes(first_s=20.0)
 

@@ -108,7 +108,9 @@ async def test_only_ones_own_jobs_are_listed_while_typing(tmp_path: Path) -> Non
         bob = on.guild.add_member(on.env.create_user("bob"))
 
         assert await bob.autocomplete(on.channel, "video status", "job", "") == []
-        listed = [{"name": "A *paper* boat sails · in line · 5 s · ShortAPI", "value": job.job_id}]
+        listed = [
+            {"name": f"A *paper* boat sails · in line · 5 s · ShortAPI · …{job.job_id[-5:]}", "value": job.job_id}
+        ]
         assert await on.member.autocomplete(on.channel, "video status", "job", "PAPER") == listed
         assert await on.member.autocomplete(on.channel, "video cancel", "job", "PAPER") == listed
         assert await on.member.autocomplete(on.channel, "video show", "job", "PAPER") == []
@@ -173,7 +175,9 @@ async def test_help_is_one_card_with_three_examples_and_every_price(tmp_path: Pa
         assert answer.count("```/video ") == 3
         assert "ShortAPI, HappyHorse 1.0: $0.645 at 720p, $1.145 at 1080p · text, image and reference" in answer
         assert "PixelDojo, HappyHorse 1.0: $0.645 at 720p, $1.145 at 1080p · reference" in answer
-        assert "Animatic, preview: free preview · text, image and reference" in answer
+        assert (
+            "Animatic: free preview, pictures in slow moves, no generated video · text, image and reference" in answer
+        )
 
 
 async def test_show_posts_the_kept_video_again_only_for_the_asker(tmp_path: Path) -> None:
@@ -208,7 +212,7 @@ async def test_show_says_how_to_get_a_video_that_is_too_large_here(tmp_path: Pat
         job = await stored(on, await opened(on), data=bytes(26_214_401))
 
         assert await on.say("show", job=job.job_id) == (
-            "The video has 25.0 MiB; Discord takes 25 MiB here.\n"
+            "The video has 25.0 MiB; Discord takes 25.0 MiB here.\n"
             f"`/video show job:{job.job_id}` works where larger files are allowed."
         )
 

@@ -175,7 +175,7 @@ async def test_an_exceeded_quota_names_price_rest_and_end(tmp_path: Path) -> Non
     async with stage(tmp_path, limits=Limits(1_400_000, None, None, None)) as on:
         assert await on.say("text", prompt="A paper boat", resolution="1080p", duration=10) == (
             f"This would take $2.29; you have $1.40 left {DAY_ENDS}. Nothing was held.\n"
-            "A shorter video or 720p costs less; `/video quota` shows your limits."
+            "A shorter video or 720p costs less, `gateway:animatic` nothing; `/video quota` shows your limits."
         )
 
 

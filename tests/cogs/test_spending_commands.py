@@ -67,7 +67,7 @@ async def test_the_options_reach_the_job(tmp_path: Path) -> None:
             "reference",
             prompt="[image1] greets @2",
             image1=PICTURE,
-            image3=("cat.jpg", jpeg()),
+            image2=("cat.jpg", jpeg()),
             resolution="1080p",
             ratio="9:16",
             duration=3,
@@ -213,7 +213,7 @@ class TestGatewayList:
                 "auto · the cheapest that can do it: ShortAPI, $0.645",
                 "ShortAPI, HappyHorse 1.0 · $0.645",
                 "HiAPI, HappyHorse 1.1 · $0.75",
-                "Animatic, preview · free preview",
+                "Animatic · free preview",
                 "PixelDojo · needs reference pictures",
             ]
 

@@ -16,7 +16,7 @@ from bot.domain.errors import (
     SubmissionUnconfirmed,
     VideoUnusable,
 )
-from bot.domain.job import CardFace, Delivery, Ending, JobState
+from bot.domain.job import CardFace, Delivery, Ending, JobState, MessageRef
 from bot.domain.ports import Accepted, Progress, Reading
 from bot.domain.pricing import PriceRow
 from bot.domain.quota import Caps, Limits
@@ -253,11 +253,9 @@ async def test_a_job_being_prepared_counts_towards_the_caps(tmp_path):
         for _ in range(200):
             await asyncio.sleep(0)
             w.runner.wake()
-        preparing = len(w.runner._busy)
         ready.set()
         await w.settle()
 
-        assert preparing == 1
         assert len(w.gateway.submitted) == 1
 
 
@@ -418,3 +416,18 @@ async def test_the_more_jobs_run_the_longer_the_time_between_their_reads(tmp_pat
 
         assert delays_s
         assert min(delays_s) >= 15 * 0.9
+
+
+async def test_a_cancelled_jobs_card_of_before_the_crash_is_found_and_says_so(tmp_path):
+    async with world(tmp_path) as first:
+        failing("card_posted", 10**6)(first.store)
+        opened = await first.open()
+        job_id = opened.view.job.job_id
+        await first.service.cancel(job_id, user_id=1)
+    first.clock.turn(5)
+    first.messenger.unwritten_cards[job_id] = MessageRef(50, 99)
+    async with world(tmp_path, before=first) as second:
+        job = await second.job(opened)
+
+        assert (job.state, job.card_face) == (JobState.CANCELLED, CardFace.CANCELLED)
+        assert second.messenger.told("edit_card") == ["cancelled"]

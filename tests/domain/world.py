@@ -62,7 +62,7 @@ class World:
     def _wire(self) -> None:
         gateways = {gateway.capabilities.gateway: gateway for gateway in (self.gateway, self.free_gateway)}
         paces = {name: RequestPace(g.capabilities.requests_per_min, self.clock) for name, g in gateways.items()}
-        views = JobViews(store=self.store, gateways=gateways, times=self.times, clock=self.clock)
+        views = JobViews(store=self.store, gateways=gateways, caps=self.caps, times=self.times, clock=self.clock)
         overbilled = self.overbilled = Overbilled(None, self._remember)
         shared = {
             "store": self.store,

@@ -14,6 +14,7 @@ from bot.domain.errors import (
     OptionRejected,
     Paused,
     PictureCountRejected,
+    PictureGapRejected,
     PictureProblem,
     PictureRejected,
     PlaceRejected,
@@ -69,17 +70,17 @@ REPLIES = [
     (
         QuotaExceeded(LimitKind.USER_DAY, 2_290_000, 1_400_000, ENDS),
         f"This would take $2.29; you have $1.40 left {UNTIL}. Nothing was held.\n"
-        "A shorter video or 720p costs less; `/video quota` shows your limits.",
+        "A shorter video or 720p costs less, `gateway:animatic` nothing; `/video quota` shows your limits.",
     ),
     (
         QuotaExceeded(LimitKind.GUILD_MONTH, 2_290_000, 0, ENDS),
         f"This would take $2.29; this server has $0.00 left {UNTIL}. Nothing was held.\n"
-        "A shorter video or 720p costs less; `/video quota` shows your limits.",
+        "A shorter video or 720p costs less, `gateway:animatic` nothing; `/video quota` shows your limits.",
     ),
     (
         QuotaExceeded(LimitKind.BOT_MONTH, 2_290_000, 5_000, ENDS),
         f"This would take $2.29, more than the whole bot has left {UNTIL}. Nothing was held.\n"
-        "A shorter video or 720p costs less; `/video quota` shows your limits.",
+        "A shorter video or 720p costs less, `gateway:animatic` nothing.",
     ),
     (
         TooManyFailures(5, ENDS),
@@ -108,6 +109,15 @@ REPLIES = [
     (
         TooLateToCancel("HiAPI", ended=False),
         "HiAPI has it already; it cannot be stopped. You pay only if the video arrives.",
+    ),
+    (
+        TooLateToCancel("HiAPI", ended=False, confirmed=False),
+        "HiAPI may have it already; it cannot be stopped. You pay only if the video arrives.",
+    ),
+    (
+        PictureGapRejected(2),
+        "`image2` is empty, but a later one is filled. Nothing was held.\n"
+        "Fill them in order: [Image 2] in the prompt is the picture in `image2`.",
     ),
     (
         TooLateToCancel("HiAPI", ended=True),

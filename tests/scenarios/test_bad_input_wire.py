@@ -175,8 +175,19 @@ async def test_a_picture_that_cannot_be_used_is_refused_with_the_reason(t: Theat
     assert await t.app.store.jobs_of(rich.id, limit=1) == []
 
 
+async def test_a_gap_among_the_picture_options_is_refused(t: Theatre) -> None:
+    pictures = {"image1": samples.jpeg(), "image3": samples.jpeg()}
+
+    said = await t.said("video reference", {"prompt": "[Image 3] runs", "gateway": "hiapi"}, pictures=pictures)
+
+    assert said == (
+        "`image2` is empty, but a later one is filled. Nothing was held.\n"
+        "Fill them in order: [Image 2] in the prompt is the picture in `image2`."
+    )
+
+
 async def test_the_bad_picture_among_good_ones_is_named(t: Theatre) -> None:
-    pictures = {"image1": samples.jpeg(), "image2": samples.jpeg(), "image4": samples.jpeg(380, 512)}
+    pictures = {"image1": samples.jpeg(), "image2": samples.jpeg(), "image3": samples.jpeg(380, 512)}
 
     said = await t.said("video reference", {"prompt": "[Image 1] and [Image 3]", "gateway": "hiapi"}, pictures=pictures)
 

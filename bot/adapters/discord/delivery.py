@@ -67,6 +67,12 @@ class DiscordMessenger:
             log.warning("direct message not taken back message_id=%s reason=%s", message.message_id, failed)
 
     async def post_card(self, view: CardView, *, look_first: bool) -> MessageRef:
+        return await self._errands.run(self._card_errand(view), look_first=look_first)
+
+    async def find_card(self, view: CardView) -> MessageRef | None:
+        return await self._errands.find(self._card_errand(view))
+
+    def _card_errand(self, view: CardView) -> Errand:
         job = view.job
 
         async def post(place: Place) -> discord.Message:
@@ -78,8 +84,7 @@ class DiscordMessenger:
             log.warning("card posted without pictures job_id=%s", job.job_id)
             return await self._post_card(place, view, ())
 
-        errand = Errand(job, (self._places.card_rung(job),), post, _is_card_of(job), job.created_at)
-        return await self._errands.run(errand, look_first=look_first)
+        return Errand(job, (self._places.card_rung(job),), post, _is_card_of(job), job.created_at)
 
     async def _post_card(self, place: Place, view: CardView, uploads: Sequence[Upload]) -> discord.Message:
         card = cards.job_card(view, pictures=[upload.reference for upload in uploads])

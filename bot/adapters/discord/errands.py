@@ -54,6 +54,18 @@ class Errands:
         except CallFailed as failed:
             raise DeliveryFailed(str(failed), permanent=False) from failed
 
+    async def find(self, errand: Errand) -> MessageRef | None:
+        """Return the message if it is there; where we may not look, it is taken for missing.
+
+        Raises:
+            DeliveryFailed: not permanent where an answer was unclear.
+        """
+        try:
+            found = await self._find(errand)
+        except CallFailed as failed:
+            raise DeliveryFailed(str(failed), permanent=False) from failed
+        return ref_of(found) if found is not None else None
+
     async def _climb(self, errand: Errand) -> discord.Message:
         for rung in errand.rungs:
             try:

@@ -59,10 +59,10 @@ def _open_job(db: sqlite3.Connection, opening: Opening) -> Job:
         return job_of(first)
     if db.execute(PAUSED).fetchone():
         raise Paused
-    _check_failures(db, opening)
     if opening.request.price_microusd == 0:
         _check_previews(db, opening)
     else:
+        _check_failures(db, opening)
         _check_limits(db, opening)
     _insert(db, opening)
     now = kept(opening.now)

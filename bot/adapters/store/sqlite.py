@@ -60,6 +60,15 @@ def is_paused(path: Path) -> bool:
         ) from error
 
 
+def is_running(path: Path) -> bool:
+    """Say whether a bot holds the database's lock file."""
+    try:
+        with only_one(path):
+            return False
+    except StartFailed:
+        return True
+
+
 @contextmanager
 def only_one(path: Path) -> Iterator[None]:
     """Hold the database's lock file: two bots on one database would submit every job twice.
