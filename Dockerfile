@@ -1,4 +1,4 @@
-# The bot on its own: docker build -t gallop . && docker run --env-file .env -v gallop:/data gallop
+# The bot on its own; the README says how to build and run it.
 FROM python:3.12-slim AS build
 WORKDIR /build
 RUN python -m venv /app
@@ -9,6 +9,10 @@ RUN /app/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
     && /app/bin/pip uninstall --yes setuptools pip
 
 FROM python:3.12-slim
+# The fonts are for the animatic's captions.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends fonts-dejavu-core \
+    && rm -rf /var/lib/apt/lists/*
 # The ids are fixed, so that the owner of a mounted volume can be set from outside.
 RUN groupadd --gid 10001 gallop \
     && useradd --uid 10001 --gid gallop --no-create-home --home-dir /data gallop \

@@ -191,7 +191,8 @@ class Settings(BaseSettings):
     )
     task_life_s: Seconds = Field(
         86400.0,
-        description="Seconds after which a job without a verdict is lost: all three gateways forget jobs after a day.",
+        description="Seconds after which a job without a verdict is lost: gateways forget jobs after a day, though "
+        "HiAPI keeps files for seven.",
     )
 
     @model_validator(mode="after")
