@@ -6,6 +6,7 @@ from bot.domain.errors import (
     DeliveryFailed,
     DirectMessagesClosed,
     GatewayRejected,
+    InvariantBroken,
     LimitKind,
     NotYourJob,
     OptionRejected,
@@ -53,7 +54,7 @@ def error_reply(error: Exception) -> str:
 @singledispatch
 def reply(error: RequestRejected) -> str:
     """Return what the person reads. Every kind of RequestRejected has its own; a test sees to it."""
-    raise NotImplementedError(type(error).__name__)
+    raise InvariantBroken(f"no reply for {type(error).__name__}")
 
 
 def _refusal(wrong: str, now: str = "") -> str:

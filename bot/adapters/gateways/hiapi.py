@@ -23,8 +23,8 @@ from bot.adapters.gateways.http import (
     read_id,
     read_time,
 )
-from bot.adapters.gateways.refusals import job_refusal, names_a_job, refused_picture, submission_refusal, words
-from bot.domain.errors import GatewayUnavailable, SubmissionRefused, SubmissionUnconfirmed
+from bot.adapters.gateways.refusals import job_refusal, names_a_job, refused, refused_picture, words
+from bot.domain.errors import GatewayUnavailable, SubmissionUnconfirmed
 from bot.domain.job import Attempt
 from bot.domain.ports import Accepted, Progress, Reading, Submission
 from bot.domain.pricing import Capabilities, Idempotency, ModeCapability, PriceRow
@@ -121,13 +121,7 @@ class HiApi:
         if httpx.codes.is_success(answer.status) and gateway_job_id and read_decimal(payload.get("code", 200)) == 200:
             return Accepted(gateway_job_id)
         if answer.status in REFUSAL_STATUSES and _is_envelope(payload, answer) and not names_a_job(payload):
-            raise SubmissionRefused(
-                NAME,
-                f"status {answer.status}",
-                reason=submission_refusal(answer.status, words(payload)),
-                retry_after_s=answer.retry_after_s,
-                picture=refused_picture(words(payload)),
-            )
+            raise refused(NAME, answer.status, words(payload), retry_after_s=answer.retry_after_s)
         raise SubmissionUnconfirmed(NAME, f"status {answer.status} without a certain answer")
 
     async def read(self, gateway_job_id: str) -> Reading:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from bot.domain.errors import Refusal
+from bot.domain.errors import Refusal, SubmissionRefused
 from bot.domain.request import PICTURES_MAX
 
 _TEXT_CHARACTERS_MAX = 4_000
@@ -53,6 +53,19 @@ def _texts(value: object) -> Iterable[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _texts(item)
+
+
+def refused(
+    gateway: str, status: int, text: str, *, retry_after_s: float | None, detail: str = ""
+) -> SubmissionRefused:
+    """Return the error for a certain refusal of a paid POST. `text` comes from `words`."""
+    return SubmissionRefused(
+        gateway,
+        detail or f"status {status}",
+        reason=submission_refusal(status, text),
+        retry_after_s=retry_after_s,
+        picture=refused_picture(text),
+    )
 
 
 def submission_refusal(status: int, text: str) -> Refusal:

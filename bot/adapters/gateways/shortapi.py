@@ -15,8 +15,8 @@ from pydantic import SecretStr
 
 from bot.adapters.gateways.download import Resolve, addresses_of
 from bot.adapters.gateways.http import Answer, Wire, as_list, as_object, read_base, read_decimal, read_id, read_microusd
-from bot.adapters.gateways.refusals import job_refusal, names_a_job, refused_picture, submission_refusal, words
-from bot.domain.errors import GatewayUnavailable, SubmissionRefused, SubmissionUnconfirmed
+from bot.adapters.gateways.refusals import job_refusal, names_a_job, refused, refused_picture, words
+from bot.domain.errors import GatewayUnavailable, SubmissionUnconfirmed
 from bot.domain.job import Attempt
 from bot.domain.money import microusd_from_usd
 from bot.domain.ports import Accepted, Progress, Reading, Submission
@@ -114,12 +114,12 @@ class ShortApi:
             return Accepted(gateway_job_id, read_microusd(data.get("amount")))
         if _is_refusal(answer, code) and not gateway_job_id and not names_a_job(payload):
             text = words(payload)
-            raise SubmissionRefused(
+            raise refused(
                 NAME,
-                f"status {answer.status}, code {code}",
-                reason=submission_refusal(answer.status, text),
+                answer.status,
+                text,
                 retry_after_s=answer.retry_after_s,
-                picture=refused_picture(text),
+                detail=f"status {answer.status}, code {code}",
             )
         raise SubmissionUnconfirmed(NAME, f"status {answer.status} without a certain answer")
 
