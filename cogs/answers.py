@@ -23,6 +23,7 @@ class Sent(Enum):
 
     YES = auto()
     TOO_LARGE = auto()
+    NO = auto()
     UNCLEAR = auto()
 
 
@@ -46,6 +47,17 @@ class PrivateAnswer:
         except _FAILURES as error:
             self._log(error)
 
+    async def is_thinking(self) -> bool:
+        """Say whether nothing has been answered yet, as far as Discord tells; unknown is no."""
+        try:
+            message = await self._interaction.original_response()
+        except (discord.ClientException, *_FAILURES) as error:
+            log.warning(
+                "private answer not read interaction_id=%s error=%s", self._interaction.id, type(error).__name__
+            )
+            return False
+        return bool(message.flags.loading)
+
     async def send_file(self, layout: Layout, file: discord.File) -> Sent:
         """Show a layout with its file, and say what came of it.
 
@@ -58,7 +70,9 @@ class PrivateAnswer:
             )
         except discord.HTTPException as error:
             self._log(error)
-            return Sent.TOO_LARGE if error.status == 413 or error.code == 40005 else Sent.UNCLEAR
+            if error.status == 413 or error.code == 40005:
+                return Sent.TOO_LARGE
+            return Sent.UNCLEAR if error.status >= 500 else Sent.NO
         except _FAILURES as error:
             self._log(error)
             return Sent.UNCLEAR

@@ -75,7 +75,7 @@ class JobCommands(commands.Cog):
             name = f"{job.job_id}.mp4"
             file = discord.File(path, filename=name)
             sent = await answer.send_file(kept_video(view, address=f"attachment://{name}"), file)
-            if sent is Sent.UNCLEAR:
+            if sent is Sent.NO or (sent is Sent.UNCLEAR and await answer.is_thinking()):
                 await answer.say(NOT_SENT)
             if sent is not Sent.TOO_LARGE:
                 return

@@ -218,7 +218,7 @@ async def test_a_database_of_something_else_is_left_alone(house: Theatre) -> Non
 
     assert (text, next_step.partition(":")[0]) == (
         "Database cannot be used.",
-        f"{foreign} cannot be used (file is not a database)",
+        f"{foreign} is not a database",
     )
 
 

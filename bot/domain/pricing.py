@@ -90,11 +90,11 @@ class Overbilled:
         self._remembered = set(self._rows)
         self._remember = remember
 
-    async def add(self, capabilities: Capabilities, request: VideoRequest) -> None:
-        """Take the row behind a request out. Taking it out twice changes nothing."""
+    async def add(self, capabilities: Capabilities, request: VideoRequest) -> bool:
+        """Take the row behind a request out, and say whether there is one. Taking it out twice changes nothing."""
         row = capabilities.prices.get(request.resolution)
         if row is None:
-            return
+            return False
         name = self._name(capabilities, request.mode, request.resolution, row)
         if name not in self._rows:
             self._rows.add(name)
@@ -102,6 +102,7 @@ class Overbilled:
         if self._remembered != self._rows:
             await self._remember("\n".join(sorted(self._rows)))
             self._remembered = set(self._rows)
+        return True
 
     def without(self, capabilities: Capabilities, mode: Mode) -> Capabilities:
         """Return the capabilities without the rows that proved too low for this mode."""

@@ -137,7 +137,8 @@ class Submitter:
             log.error("gateway job id is taken job_id=%s gateway_job_id=%s", job.job_id, accepted.gateway_job_id)
             await self.leave_unconfirmed(job)
         if billing.microusd > price:
-            await self._overbilled.add(self._gateways[attempt.gateway].capabilities, job.request)
+            facts = self._gateways[attempt.gateway].capabilities
+            await self._write(lambda: self._overbilled.add(facts, job.request))
 
     async def leave_unconfirmed(self, job: Job) -> None:
         """Move a submitting job to unconfirmed; its card is due at once."""

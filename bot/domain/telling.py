@@ -44,6 +44,7 @@ class Teller:
         self._places: dict[str, int] = {}
         # Messages whose posting has begun and is not written down: they may be there.
         self._begun: set[str] = set()
+        self._gone_cards: set[str] = set()
 
     async def open_card(self, job: Job) -> bool:
         """Post a held job's card, or end the job where that is impossible or it has waited an hour.
@@ -99,6 +100,7 @@ class Teller:
             await self._messenger.edit_card(view)
         except DeliveryFailed as error:
             log.warning("card not edited job_id=%s permanent=%s: %s", job_id, error.permanent, error)
+            self._gone_cards |= {job_id} if error.permanent else set()
         else:
             await self._store.card_shown(job_id, face=job.face)
 
@@ -121,6 +123,7 @@ class Teller:
             self._places[job_id] = view.place_in_line
 
     def _forget_shown(self, job_id: str) -> None:
+        self._gone_cards.discard(job_id)
         self._estimates.pop(job_id, None)
         self._places.pop(job_id, None)
 
@@ -198,7 +201,7 @@ class Teller:
 
     def shows_soon(self, job: Job) -> datetime | None:
         """Return when to try again to show an unfinished job's face; None where its card shows it or is too old."""
-        if job.card is None or job.face is job.card_face or self._is_old(job):
+        if job.card is None or job.face is job.card_face or self._is_old(job) or job.job_id in self._gone_cards:
             return None
         return self._clock.now() + timedelta(seconds=_DELIVERY_OFTEN_S)
 

@@ -28,7 +28,9 @@ _TRIES_MAX = timedelta(days=7)
 _LATE_LOOK_S = 3_600.0
 _LATE_LOOKS_UNTIL_S = 7 * 86_400.0
 _HEARD_OF_S = 600.0
+# So long past its task life, and after so many looks since the start, a job is lost whatever its gateway's trouble is.
 _NO_VERDICT_MAX = timedelta(days=1)
+_NO_VERDICT_LOOKS = 10
 
 
 class _Answer(Enum):
@@ -154,7 +156,8 @@ class Watcher:
         now = self._clock.now()
         submitted_at = job.submitted_at or job.created_at
         overdue = now - submitted_at - timedelta(seconds=self._times.task_life_s)
-        if overdue >= timedelta(0) and (overdue >= _NO_VERDICT_MAX or await self._may_lose(job, failed)):
+        no_verdict = overdue >= _NO_VERDICT_MAX and self._looks.get(job.job_id, 0) >= _NO_VERDICT_LOOKS
+        if overdue >= timedelta(0) and (no_verdict or await self._may_lose(job, failed)):
             await self._lose(job, None)
             return
         looks = self._looks[job.job_id] = self._looks.get(job.job_id, 0) + 1
@@ -209,8 +212,13 @@ class Watcher:
         ends_at = job.video_until or finished_at + timedelta(seconds=_LINK_LIFE_S)
         if job.video_address is None:
             ends_at = finished_at + timedelta(seconds=_NO_ADDRESS_S)
-        no_more = now >= min(ends_at + _NO_ANSWER_MAX, finished_at + _TRIES_MAX)
-        if no_more or (answer is _Answer.NOTHING_NEW and now >= ends_at):
+        tried = job.job_id in self._tries
+        over = {
+            _Answer.NOTHING_NEW: now >= ends_at,
+            _Answer.NONE: tried and now >= ends_at + _NO_ANSWER_MAX,
+            _Answer.NEW_ADDRESS: tried and now >= finished_at + _TRIES_MAX,
+        }
+        if over[answer]:
             await self._give_up(job)
             return
         tries = self._tries[job.job_id] = self._tries.get(job.job_id, 0) + 1

@@ -431,3 +431,37 @@ async def test_a_cancelled_jobs_card_of_before_the_crash_is_found_and_says_so(tm
 
         assert (job.state, job.card_face) == (JobState.CANCELLED, CardFace.CANCELLED)
         assert second.messenger.told("edit_card") == ["cancelled"]
+
+
+async def test_a_fresh_link_is_tried_however_long_the_bot_was_away(tmp_path):
+    async with world(tmp_path) as first:
+        first.gateway.fetch_script.extend([GatewayUnavailable("hiapi", "status 403")] * 2)
+        opened = await first.open()
+        await first.advance(20)
+    first.clock.turn(9 * 86_400)
+    first.gateway.read_script.append(Reading(Progress.FINISHED, video_address="https://cdn.example/fresh.mp4"))
+    async with world(tmp_path, before=first) as second:
+        await second.advance(30, step_s=1)
+
+        assert (await second.job(opened)).delivery is Delivery.POSTED
+
+
+async def test_one_failed_read_after_a_long_stop_loses_no_job(tmp_path):
+    async with world(tmp_path) as first:
+        opened = await first.open()
+    first.clock.turn(3 * 86_400)
+    first.gateway.read_script.append(GatewayUnavailable("hiapi", "ConnectError", Refusal.CONNECTION))
+    async with world(tmp_path, before=first) as second:
+        await second.advance(30, step_s=1)
+
+        assert (await second.job(opened)).delivery is Delivery.POSTED
+
+
+async def test_a_card_somebody_deleted_is_not_edited_again_and_again(tmp_path):
+    async with world(tmp_path) as w:
+        w.messenger.script["edit_card"] = deque([DeliveryFailed("unknown message", permanent=True)] * 99)
+        w.gateway.submit_script.append(SubmissionUnconfirmed("hiapi", "reset"))
+        await w.open()
+        await w.advance(1_800, step_s=15)
+
+        assert 99 - len(w.messenger.script["edit_card"]) <= 2

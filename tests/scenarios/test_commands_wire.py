@@ -135,3 +135,24 @@ async def test_commands_that_did_not_change_are_not_registered_again_at_the_next
         assert "no videos yet" in await t.said("video status")
 
         assert len([request for request in t.discord.requests if request.method == "PUT"]) == 1
+
+
+async def test_show_says_so_when_discord_does_not_take_the_file_just_now(tmp_path: Path) -> None:
+    async with theatre(tmp_path) as t:
+        interaction = await t.command("video text", TEXT)
+        await t.video()
+        job = await t.job_of(interaction)
+        t.discord.faults.answer("POST .*/webhooks/", 400, code=50035)
+
+        assert await t.said("video show", {"job": job.job_id}) == (
+            "Discord did not take the video just now. Try again in a minute."
+        )
+
+
+async def test_two_jobs_with_the_same_prompt_can_be_told_apart_in_the_list(tmp_path: Path) -> None:
+    async with theatre(tmp_path, jobs_per_user="1") as t:
+        for _ in range(3):
+            await (await t.command("video text", TEXT)).answer()
+        choices = await t.discord.autocomplete(t.member, t.channel, "video status", "job", {"job": ""})
+
+        assert len({choice["name"] for choice in choices}) == 3

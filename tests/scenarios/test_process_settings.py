@@ -94,3 +94,15 @@ async def test_several_wrong_settings_are_one_sentence_each(tmp_path: Path) -> N
 
     _assert_clean(ended)
     assert [sentence.split()[0] for sentence in ended.sentences] == ["HTTP_PORT", "UPLOAD_MIB"]
+
+
+async def test_pausing_where_no_bot_has_its_database_is_refused_and_makes_none(tmp_path: Path) -> None:
+    ended = await gallop("pause", {}, tmp_path)
+
+    assert ended.exit_code == 2
+    missing = tmp_path / "data" / "gallop.db"
+    assert ended.sentences == [
+        f"There is no database at {missing}: run this in the bot's folder, or set DATABASE_URL, for example "
+        "DATABASE_URL=sqlite:////data/gallop.db"
+    ]
+    assert not (tmp_path / "data").exists()

@@ -64,6 +64,11 @@ class Errands:
             found = await self._find(errand)
         except CallFailed as failed:
             raise DeliveryFailed(str(failed), permanent=False) from failed
+        except DeliveryFailed as failed:
+            if not failed.permanent:
+                raise
+            log.warning("message not looked for job_id=%s: %s", errand.job.job_id, failed)
+            return None
         return ref_of(found) if found is not None else None
 
     async def _climb(self, errand: Errand) -> discord.Message:

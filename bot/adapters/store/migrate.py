@@ -1,9 +1,12 @@
 """Brings a database file to the schema this code was written for, or says in one sentence why that cannot be."""
 
+import errno
+import os
 import re
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -52,6 +55,23 @@ def prepare(path: Path, *, busy_timeout_s: float) -> None:
         raise _unusable(path, error) from error
     finally:
         db.close()
+
+
+def inspect(path: Path) -> bool:
+    """Look at an existing database, changing nothing; say whether it has Gallop's tables yet.
+
+    Raises:
+        StartFailed: `prepare` would refuse it.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            _refuse_foreign(db, path, newest=shipped_migrations()[-1].number)
+            has_tables = _applied(db) > 0
+    except (OSError, sqlite3.Error) as error:
+        raise _unusable(path, error) from error
+    if not os.access(path, os.W_OK):
+        raise _unusable(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+    return has_tables
 
 
 def shipped_migrations() -> list[Migration]:

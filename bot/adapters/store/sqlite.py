@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
@@ -11,12 +12,15 @@ from pathlib import Path
 import aiosqlite
 
 from bot.adapters.store.deliveries import Deliveries
-from bot.adapters.store.migrate import prepare
+from bot.adapters.store.migrate import inspect, prepare
 from bot.adapters.store.moves import Moves
 from bot.adapters.store.opening import PAUSED, Opens
 from bot.adapters.store.reads import Reads
 from bot.adapters.store.writer import open_writer
 from bot.domain.errors import StartFailed
+
+_LOCK_TRIES = 4
+_LOCK_AGAIN_S = 0.05
 
 
 class SqliteStore(Opens, Moves, Deliveries, Reads):
@@ -51,22 +55,42 @@ def is_paused(path: Path) -> bool:
     Raises:
         StartFailed: it cannot be read.
     """
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-            return bool(db.execute(PAUSED).fetchone())
-    except sqlite3.Error as error:
-        raise StartFailed(
-            f"{path} cannot be used ({error}): check DATABASE_URL, for example DATABASE_URL=sqlite:///data/gallop.db"
-        ) from error
+    if not inspect(path):
+        return False
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+        return bool(db.execute(PAUSED).fetchone())
 
 
 def is_running(path: Path) -> bool:
-    """Say whether a bot holds the database's lock file."""
+    """Say whether a bot holds the database's lock file. It makes no file, and takes a shared lock for a moment."""
     try:
-        with only_one(path):
-            return False
-    except StartFailed:
+        lock = os.open(_lock_of(path), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    else:
+        return False
+    finally:
+        os.close(lock)
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
+
+
+def _lock(lock: int) -> None:
+    """Take the lock; somebody who only looks may hold it for a moment."""
+    for _ in range(_LOCK_TRIES - 1):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_LOCK_AGAIN_S)
+        else:
+            return
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextmanager
@@ -78,7 +102,7 @@ def only_one(path: Path) -> Iterator[None]:
     Raises:
         StartFailed: another process holds it.
     """
-    lock_path = path.with_name(f"{path.name}.lock")
+    lock_path = _lock_of(path)
     try:
         lock_path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -88,7 +112,7 @@ def only_one(path: Path) -> Iterator[None]:
             "for example DATABASE_URL=sqlite:///data/gallop.db"
         ) from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(lock)
     except BlockingIOError as error:
         raise StartFailed(f"Another Gallop already runs on {path}: stop it first.") from error
     else:
