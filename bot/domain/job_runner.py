@@ -134,7 +134,8 @@ class JobRunner:
             for job in await self._store.due(now, held=held, limit=_STEPS_MAX * 2):
                 if (held or len(self._slow) < _STEPS_MAX) and self._is_free(job.job_id):
                     self._start(steps, job.job_id, partial(self._step, steps, job.job_id))
-                    self._slow |= set() if held else {job.job_id}
+                    if not held:
+                        self._slow.add(job.job_id)
 
     async def _start_reads(self, steps: asyncio.TaskGroup, now: datetime) -> float:
         """Start the reads that are due and within each gateway's limit; return when the next one is within it."""
@@ -217,10 +218,7 @@ class JobRunner:
             await asyncio.wait({self._edits[job_id]})
 
     def _is_free(self, job_id: str) -> bool:
-        if self._resting.get(job_id, 0.0) > self._clock.monotonic():
-            return False
-        self._resting.pop(job_id, None)
-        return job_id not in self._busy
+        return job_id not in self._busy and job_id not in self._resting
 
     def _start(self, steps: asyncio.TaskGroup, job_id: str, step: Callable[[], Awaitable[None]]) -> None:
         task = steps.create_task(self._guarded(job_id, step), name=f"step {job_id}")

@@ -100,7 +100,8 @@ class Teller:
             await self._messenger.edit_card(view)
         except DeliveryFailed as error:
             log.warning("card not edited job_id=%s permanent=%s: %s", job_id, error.permanent, error)
-            self._gone_cards |= {job_id} if error.permanent else set()
+            if error.permanent:
+                self._gone_cards.add(job_id)
         else:
             await self._store.card_shown(job_id, face=job.face)
 

@@ -156,11 +156,12 @@ class Watcher:
         now = self._clock.now()
         submitted_at = job.submitted_at or job.created_at
         overdue = now - submitted_at - timedelta(seconds=self._times.task_life_s)
-        no_verdict = overdue >= _NO_VERDICT_MAX and self._looks.get(job.job_id, 0) >= _NO_VERDICT_LOOKS
+        looks = self._looks.get(job.job_id, 0)
+        no_verdict = overdue >= _NO_VERDICT_MAX and looks >= _NO_VERDICT_LOOKS
         if overdue >= timedelta(0) and (no_verdict or await self._may_lose(job, failed)):
             await self._lose(job, None)
             return
-        looks = self._looks[job.job_id] = self._looks.get(job.job_id, 0) + 1
+        self._looks[job.job_id] = looks + 1
         slow_s = (await self._views.pace(job)).slow_s or self._times.slow_after_s
         slow = job.slow or now - submitted_at >= timedelta(seconds=slow_s)
         delay_s = await self._interval_s(job, looks)
@@ -169,9 +170,9 @@ class Watcher:
         )
 
     async def _interval_s(self, job: Job, looks: int) -> float:
-        """Grow from look to look, and with the number of jobs, so that all reads together stay within the limit."""
+        """Grow with the looks so far, and with the number of jobs, so that all reads stay within the limit."""
         times = self._times
-        interval_s = min(times.interval_s * _GROWTH ** min(looks - 1, 20), max(times.interval_s, times.interval_max_s))
+        interval_s = min(times.interval_s * _GROWTH ** min(looks, 20), max(times.interval_s, times.interval_max_s))
         watched = (await self._store.watched()).get(job.request.gateway, 1)
         per_min = self._gateways[job.request.gateway].capabilities.requests_per_min
         return max(interval_s, watched * 60 / per_min) * random.uniform(0.9, 1.1)  # noqa: S311 - spreads reads, no secret

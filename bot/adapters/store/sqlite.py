@@ -83,14 +83,15 @@ def _lock_of(path: Path) -> Path:
 
 def _lock(lock: int) -> None:
     """Take the lock; somebody who only looks may hold it for a moment."""
-    for _ in range(_LOCK_TRIES - 1):
+    for tries_left in reversed(range(_LOCK_TRIES)):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if not tries_left:
+                raise
             time.sleep(_LOCK_AGAIN_S)
         else:
             return
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextmanager
