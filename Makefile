@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 # Further arguments: make demo ARGS="--report demo/report.json", make test ARGS="-k ledger".
 ARGS ?=
 
-.PHONY: help demo run test check fix bench lock clean venv
+.PHONY: help demo run test soak check fix bench lock clean venv
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
@@ -20,8 +20,11 @@ demo: $(VENV)/run ## the main job, end to end, on embedded parts
 run: $(VENV)/run ## the bot, with the settings of the environment and .env
 	@$(BIN)/gallop run $(ARGS)
 
-test: $(VENV)/dev ## every test, in two processes
-	@$(BIN)/python -m pytest --quiet --numprocesses 2 $(ARGS)
+test: $(VENV)/dev ## every test but the long runs, in two processes
+	@$(BIN)/python -m pytest --quiet --numprocesses 2 -m "not soak" $(ARGS)
+
+soak: $(VENV)/dev ## the long runs: every kill point, thousands of faults
+	@$(BIN)/python -m pytest --quiet -m soak $(ARGS)
 
 check: $(VENV)/dev ## format, lint, types, architecture
 	@$(BIN)/ruff format --check --quiet .

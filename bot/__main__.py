@@ -65,12 +65,15 @@ def demo(report: Path | None, folder: Path) -> None:
 
 
 @cli.command(help="Check the set-up and say what to do about what is wrong.")
-def doctor() -> None:
+@click.option(
+    "--deep", is_flag=True, help="Also try every path that costs nothing: messages, pictures, video, callbacks."
+)
+def doctor(deep: bool) -> None:
     from bot import app
 
     settings = load_settings()
     logs.configure(level=logging.ERROR, secrets=settings.secrets())
-    checks = asyncio.run(app.check_up(settings))
+    checks = asyncio.run(app.check_up(settings, deep=deep))
     for check in checks:
         print(f"{check.mark} {check.text}" + (f"\n    → {check.next_step}" if check.next_step else ""))
     sys.exit(0 if all(check.ok for check in checks) else 1)
@@ -84,6 +87,29 @@ def pause() -> None:
 @cli.command(help="Allow spending again.")
 def resume() -> None:
     _switch(paused=False, done="Resumed.")
+
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@cli.command(help="Copy the database to a new FILE, also while the bot runs.")
+@click.argument("file", type=_FILE)
+def backup(file: Path) -> None:
+    from bot import app
+
+    app.back_up(_configured(), file)
+    print(f"Backed up to {file.resolve()}: jobs, ledger and quotas. Pictures and videos are files in DATA_DIR.")
+
+
+@cli.command(help="Put the backup FILE in the place of the database; the bot must be stopped.")
+@click.argument("file", type=_FILE)
+def restore(file: Path) -> None:
+    from bot import app
+
+    settings = _configured()
+    aside = app.restore(settings, file)
+    print(f"Restored to {settings.database_path.resolve()}." + (f" The old database is {aside}." if aside else ""))
+    print("Jobs that were in line in the backup have failed and cost nothing: they may have been made since.")
 
 
 def _configured() -> Settings:

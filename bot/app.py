@@ -1,58 +1,50 @@
-"""The composition root: the only module that names concrete adapters; it opens, wires and closes them."""
+"""The composition root: opens the parts, wires them, runs them together, and closes them in reverse."""
 
 import asyncio
 import logging
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import httpx
-
-from bot import doctor
-from bot.adapters.clock import SystemClock
-from bot.adapters.discord import attachments
+from bot import doctor, parts
+from bot.adapters.callbacks import CallbackLinks
 from bot.adapters.discord.client import GallopBot
-from bot.adapters.discord.delivery import DiscordMessenger
-from bot.adapters.discord.hosting import DiscordHosting, WebHosting
+from bot.adapters.discord.operators import OperatorMessenger
 from bot.adapters.discord.places import Places
 from bot.adapters.discord.posting import Posting
-from bot.adapters.discord.uploads import MIB, UploadLimits, VideoFiles
-from bot.adapters.gateways.animatic import Animatic
-from bot.adapters.gateways.download import download
-from bot.adapters.gateways.hiapi import HiApi
-from bot.adapters.gateways.pixeldojo import PixelDojo
-from bot.adapters.gateways.shortapi import ShortApi
-from bot.adapters.media import video
 from bot.adapters.media.library import FileLibrary
-from bot.adapters.media.pictures import PictureIntake
-from bot.adapters.media.render import render_to
-from bot.adapters.store.sqlite import SqliteStore, is_running, only_one, open_store
-from bot.adapters.web import MediaLinks, MediaRoutes, WebServer, media_secret
-from bot.config import AttachmentHost, Settings
+from bot.adapters.store import backup
+from bot.adapters.store.sqlite import SqliteStore, is_running, open_store
+from bot.config import Settings
+from bot.deep_doctor import try_out
+from bot.domain.breakers import Breakers
+from bot.domain.confirming import Confirmer
 from bot.domain.errors import StartFailed
-from bot.domain.job import Job, JobBook
+from bot.domain.job import JobBook
 from bot.domain.job_runner import JobRunner
 from bot.domain.job_views import JobViews
+from bot.domain.notices import Notices
 from bot.domain.offers import Serving
-from bot.domain.ports import Clock, Gateway, Hosting, Messenger
+from bot.domain.operating import OperatorService
+from bot.domain.ports import Gateway, Pictures
 from bot.domain.pricing import Overbilled
-from bot.domain.request import ATTACHMENT_BYTES_MAX
+from bot.domain.privacy import PrivacyService
 from bot.domain.request_pace import RequestPace
 from bot.domain.submitting import Submitter
 from bot.domain.telling import Teller
+from bot.domain.upkeep import Upkeep
 from bot.domain.video_service import VideoService
 from bot.domain.watching import Watcher
+from bot.presentation.unconfirmed import Patience
 from cogs.video import VideoCog
+from cogs.video_admin import VideoAdminCog
 
 log = logging.getLogger(__name__)
 
 _OVERBILLED_NOTE = "overbilled"
-_PURGE_EVERY_S = 3_600.0
+_RESTORED_NOTE = "restored_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +56,8 @@ class App:
     store: SqliteStore
     service: VideoService
     runner: JobRunner
+    upkeep: Upkeep
+    notices: Notices
     gateways: Mapping[str, Gateway]
     library: FileLibrary
 
@@ -95,43 +89,18 @@ class App:
         jobs_at_rest = asyncio.Event()
         connection = asyncio.create_task(self.bot.run_until(jobs_at_rest))
         jobs = asyncio.create_task(self.runner.run())
-        purging = asyncio.create_task(self._purge_for_ever())
+        beside = [asyncio.create_task(self.upkeep.run()), asyncio.create_task(self.notices.run())]
         try:
-            await asyncio.wait({connection, jobs, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({connection, jobs, stopping, *beside}, return_when=asyncio.FIRST_COMPLETED)
             log.info("stopping")
             self.runner.stop()
             await jobs
             jobs_at_rest.set()
             await connection
         finally:
-            for task in (purging, jobs, connection):
+            for task in (*beside, jobs, connection):
                 task.cancel()
-            await asyncio.gather(purging, jobs, connection, return_exceptions=True)
-
-    async def _purge_for_ever(self) -> None:
-        """Delete pictures and videos past their retention, at start and every hour."""
-        while True:
-            try:
-                before = datetime.now(UTC) - timedelta(days=self.settings.retention_days)
-                count = await self.library.purge(before=before, keep=await self.store.files_in_use())
-                if count:
-                    log.info("files past their retention deleted count=%d", count)
-            except Exception:
-                log.exception("files past their retention not deleted; trying again in an hour")
-            await asyncio.sleep(_PURGE_EVERY_S)
-
-
-@dataclass(frozen=True, slots=True)
-class _Ground:
-    """What everything else stands on."""
-
-    settings: Settings
-    clock: Clock
-    store: SqliteStore
-    probe: video.KeptProbe
-    library: FileLibrary
-    gateways: Mapping[str, Gateway]
-    links: MediaLinks | None
+            await asyncio.gather(*beside, jobs, connection, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -142,45 +111,214 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         StartFailed: one sentence says which setting, file or port cannot be used.
     """
     async with AsyncExitStack() as stack:
-        ground = await _lay_ground(settings, stack)
-        await _open_web(ground, stack)
-        bot = GallopBot(api_url=settings.discord_api_url)
+        ground = await parts.lay_ground(settings, stack)
+        bot = GallopBot(api_url=settings.discord_api_url, http_trace=ground.metrics.discord_trace())
         stack.push_async_callback(bot.close)
-        places, posting = Places(bot), Posting()
-        messenger = _messenger(ground, places, posting)
-        views = JobViews(
+        wiring = _Wiring(
+            ground,
+            bot,
+            await parts.pictures(ground, stack),
+            await _overbilled(ground.store),
+            await _restored(ground.store),
+        )
+        patience = Patience.of(
+            (gateway.capabilities for gateway in ground.gateways.values()), task_life_s=settings.task_life_s
+        )
+        await bot.add_cog(VideoCog(bot, wiring.service, privacy=wiring.privacy, library=ground.library))
+        await bot.add_cog(VideoAdminCog(bot, wiring.operating, patience))
+        await parts.open_web(
+            ground, stack, breakers=wiring.breakers, wake=wiring.runner.wake, connected=bot.is_connected
+        )
+        yield App(
+            settings,
+            bot,
+            ground.store,
+            wiring.service,
+            wiring.runner,
+            wiring.upkeep,
+            wiring.notices,
+            ground.gateways,
+            ground.library,
+        )
+
+
+class _Wiring:
+    """The domain's objects, each given what it stands on. The public ones are what the cogs and the app use."""
+
+    def __init__(
+        self,
+        ground: parts.Ground,
+        bot: GallopBot,
+        pictures: Pictures,
+        overbilled: Overbilled,
+        restored_at: datetime | None,
+    ) -> None:
+        self._ground, self._bot, self._overbilled = ground, bot, overbilled
+        settings, store, gateways, clock = ground.settings, ground.store, ground.gateways, ground.clock
+        self._paces = {
+            name: RequestPace(gateway.capabilities.requests_per_min, clock) for name, gateway in gateways.items()
+        }
+        self._places, self._posting = Places(bot), Posting()
+        self._messenger = parts.messenger(ground, self._places, self._posting)
+        self._views = JobViews(
+            store=store, gateways=gateways, caps=settings.caps(), times=settings.watch_times(), clock=clock
+        )
+        self.breakers = Breakers(clock)
+        self._submitter, self._watcher = self._make_submitter(), self._make_watcher()
+        self._confirmer = self._make_confirmer()
+        self.runner = self._make_runner(restored_at)
+        self.service = self._make_service(pictures)
+        self.operating = self._make_operating()
+        self.upkeep = Upkeep(
+            store=store, library=ground.library, retention=timedelta(days=settings.retention_days), clock=clock
+        )
+        self.privacy = PrivacyService(store=store, runner=self.runner, upkeep=self.upkeep, clock=clock)
+        self.notices = self._make_notices()
+
+    def _operator_ids(self) -> frozenset[int]:
+        return self._bot.operator_ids(self._ground.settings.operator_ids)
+
+    def _make_submitter(self) -> Submitter:
+        ground = self._ground
+        return Submitter(
             store=ground.store,
             gateways=ground.gateways,
-            caps=settings.caps(),
-            times=settings.watch_times(),
+            library=ground.library,
+            messenger=self._messenger,
+            hosting=parts.hosting(ground, self._places, self._posting),
+            views=self._views,
+            overbilled=self._overbilled,
+            breakers=self.breakers,
+            callbacks=CallbackLinks(ground.settings.public_url),
+            times=ground.settings.watch_times(),
             clock=ground.clock,
         )
-        overbilled = await _overbilled(ground.store)
-        runner = _runner(ground, messenger, _hosting(ground, places, posting), views, overbilled)
-        service = _service(
-            ground,
-            pictures=await _pictures(ground, stack),
-            bot=bot,
-            messenger=messenger,
-            runner=runner,
-            views=views,
-            overbilled=overbilled,
+
+    def _make_watcher(self) -> Watcher:
+        ground = self._ground
+        return Watcher(
+            store=ground.store,
+            gateways=ground.gateways,
+            paces=self._paces,
+            library=ground.library,
+            views=self._views,
+            overbilled=self._overbilled,
+            measures=ground.metrics,
+            times=ground.settings.watch_times(),
+            clock=ground.clock,
         )
-        await bot.add_cog(VideoCog(bot, service))
-        yield App(settings, bot, ground.store, service, runner, ground.gateways, ground.library)
+
+    def _make_confirmer(self) -> Confirmer:
+        ground = self._ground
+        return Confirmer(
+            store=ground.store,
+            gateways=ground.gateways,
+            paces=self._paces,
+            submitter=self._submitter,
+            watcher=self._watcher,
+            times=ground.settings.watch_times(),
+            clock=ground.clock,
+        )
+
+    def _make_runner(self, restored_at: datetime | None) -> JobRunner:
+        ground = self._ground
+        teller = Teller(
+            store=ground.store,
+            messenger=self._messenger,
+            views=self._views,
+            measures=ground.metrics,
+            clock=ground.clock,
+            started_at=ground.clock.now(),
+            restored_at=restored_at,
+        )
+        return JobRunner(
+            store=ground.store,
+            gateways=ground.gateways,
+            paces=self._paces,
+            submitter=self._submitter,
+            watcher=self._watcher,
+            confirmer=self._confirmer,
+            teller=teller,
+            caps=ground.settings.caps(),
+            times=ground.settings.watch_times(),
+            clock=ground.clock,
+        )
+
+    def _make_service(self, pictures: Pictures) -> VideoService:
+        ground = self._ground
+        return VideoService(
+            store=ground.store,
+            gateways=ground.gateways,
+            pictures=pictures,
+            library=ground.library,
+            messenger=self._messenger,
+            runner=self.runner,
+            views=self._views,
+            serving=Serving(ground.settings.guild_ids, self._operator_ids),
+            overbilled=self._overbilled,
+            breakers=self.breakers,
+            limits=ground.settings.limits(),
+            clock=ground.clock,
+        )
+
+    def _make_operating(self) -> OperatorService:
+        return OperatorService(
+            store=self._ground.store,
+            gateways=self._ground.gateways,
+            views=self._views,
+            watcher=self._watcher,
+            confirmer=self._confirmer,
+            runner=self.runner,
+            operator_ids=self._operator_ids,
+        )
+
+    def _make_notices(self) -> Notices:
+        ground = self._ground
+        operators = OperatorMessenger(
+            places=self._places,
+            posting=self._posting,
+            operator_ids=self._operator_ids,
+            channel_id=ground.settings.operator_channel_id,
+            clock=ground.clock,
+        )
+        return Notices(
+            store=ground.store,
+            operators=operators,
+            breakers=self.breakers,
+            overbilled=self._overbilled,
+            library=ground.library,
+            titles={name: gateway.capabilities.title for name, gateway in ground.gateways.items()},
+            loss_microusd=ground.settings.loss_notice_microusd,
+            clock=ground.clock,
+        )
 
 
-async def check_up(settings: Settings) -> list[doctor.Check]:
-    """Run the doctor's checks with the parts that `run` would use."""
+async def _overbilled(store: SqliteStore) -> Overbilled:
+    return Overbilled(await store.note(_OVERBILLED_NOTE), lambda rows: store.set_note(_OVERBILLED_NOTE, rows))
+
+
+async def _restored(store: SqliteStore) -> datetime | None:
+    """Return when the database was last restored from a backup."""
+    text = await store.note(_RESTORED_NOTE)
+    return datetime.fromisoformat(text) if text else None
+
+
+async def check_up(settings: Settings, *, deep: bool = False) -> list[doctor.Check]:
+    """Run the doctor's checks with the parts that `run` would use; `deep` also tries what costs nothing."""
     async with AsyncExitStack() as stack:
         library = FileLibrary(settings.data_dir)
-        gateways = open_gateways(settings, library)
+        gateways = parts.open_gateways(settings, library)
         for gateway in gateways.values():
             stack.push_async_callback(gateway.aclose)
         bot = GallopBot(api_url=settings.discord_api_url)
         stack.push_async_callback(bot.close)
-        commands = frozenset({str(VideoCog.__cog_group_name__)})
-        return await doctor.check_up(settings, bot=bot, gateways=gateways.values(), library=library, commands=commands)
+        commands = frozenset({str(cog.__cog_group_name__) for cog in (VideoCog, VideoAdminCog)})
+        checks = await doctor.check_up(
+            settings, bot=bot, gateways=gateways.values(), library=library, commands=commands
+        )
+        if deep and bot.application is not None:
+            checks += await try_out(settings, bot=bot, library=library)
+        return checks
 
 
 async def set_paused(settings: Settings, *, paused: bool) -> bool:
@@ -189,210 +327,42 @@ async def set_paused(settings: Settings, *, paused: bool) -> bool:
     Raises:
         StartFailed: there is no such database, so that no bot would see it.
     """
-    path = await asyncio.to_thread(settings.database_path.resolve)
-    if "database_url" not in settings.model_fields_set and not await asyncio.to_thread(path.exists):
-        raise StartFailed(
-            f"There is no database at {path}: run this in the bot's folder, or set DATABASE_URL, for example "
-            "DATABASE_URL=sqlite:////data/gallop.db"
-        )
+    path = settings.database_path.resolve()
+    if "database_url" not in settings.model_fields_set:
+        _require_database(path)
     async with open_store(path) as store:
         await store.set_paused(paused)
     return await asyncio.to_thread(is_running, path)
 
 
+def back_up(settings: Settings, target: Path) -> None:
+    """Copy the database to a new file, also while a bot runs on it.
+
+    Raises:
+        StartFailed: there is no backup.
+    """
+    path = settings.database_path.resolve()
+    _require_database(path)
+    backup.back_up(path, target)
+
+
+def restore(settings: Settings, source: Path) -> Path | None:
+    """Put a backup in the place of the database; return where the old one is kept, None where there was none.
+
+    Raises:
+        StartFailed: the old database is in its place.
+    """
+    return backup.restore(source, settings.database_path.resolve(), now=datetime.now(UTC))
+
+
+def _require_database(path: Path) -> None:
+    if not path.exists():
+        raise StartFailed(
+            f"There is no database at {path}: run this in the bot's folder, or set DATABASE_URL, for example "
+            "DATABASE_URL=sqlite:////data/gallop.db"
+        )
+
+
 async def read_books(database_path: Path) -> list[JobBook]:
     async with open_store(database_path) as store:
         return await store.books()
-
-
-def open_gateways(settings: Settings, library: FileLibrary) -> dict[str, Gateway]:
-    """Return every gateway by name, also those without a key: jobs of before still need their titles and reads."""
-    made: list[Gateway] = [
-        ShortApi(
-            key=settings.shortapi_key,
-            base_url=settings.shortapi_url,
-            requests_per_min=settings.shortapi_requests_per_min,
-            task_life_s=settings.task_life_s,
-        ),
-        HiApi(
-            key=settings.hiapi_key,
-            base_url=settings.hiapi_url,
-            prices=settings.hiapi_prices(),
-            requests_per_min=settings.hiapi_requests_per_min,
-            task_life_s=settings.task_life_s,
-        ),
-        PixelDojo(
-            key=settings.pixeldojo_key,
-            base_url=settings.pixeldojo_url,
-            prices=settings.pixeldojo_prices(),
-            credit_usd=settings.pixeldojo_credit_usd,
-            requests_per_min=settings.pixeldojo_requests_per_min,
-            task_life_s=settings.task_life_s,
-        ),
-        Animatic(folder=settings.data_dir / "animatic", library=library, renderer=render_to),
-    ]
-    return {gateway.capabilities.gateway: gateway for gateway in made}
-
-
-async def _lay_ground(settings: Settings, stack: AsyncExitStack) -> _Ground:
-    clock = SystemClock()
-    stack.enter_context(only_one(settings.database_path))
-    store = await stack.enter_async_context(open_store(settings.database_path))
-    _require_folder(settings.data_dir)
-    probe = video.KeptProbe()
-    stack.push_async_callback(probe.aclose)
-    library = FileLibrary(settings.data_dir, probe=probe)
-    gateways = open_gateways(settings, library)
-    for gateway in gateways.values():
-        stack.push_async_callback(gateway.aclose)
-        if isinstance(gateway, PixelDojo) and gateway.capabilities.configured:
-            await gateway.prepare()
-    links = None
-    if settings.public_url is not None:
-        links = MediaLinks(await media_secret(store), settings.public_url, clock)
-    return _Ground(settings, clock, store, probe, library, gateways, links)
-
-
-def _require_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path).close()
-    except OSError as error:
-        raise StartFailed(
-            f"DATA_DIR={path} cannot be written ({error.strerror}): name a folder for the bot's files, "
-            "for example DATA_DIR=data"
-        ) from error
-
-
-async def _open_web(ground: _Ground, stack: AsyncExitStack) -> None:
-    """Listen where PUBLIC_URL needs it; else for health checks alone, which are not worth failing for."""
-    settings = ground.settings
-    routes = MediaRoutes(ground.library, ground.links).routes() if ground.links is not None else []
-    server = WebServer(routes, host=settings.http_host, port=settings.http_port)
-    stack.push_async_callback(server.aclose)
-    try:
-        await server.open()
-    except StartFailed as error:
-        if settings.public_url is not None:
-            raise
-        log.warning("no health check: %s", error.sentence)
-
-
-def _messenger(ground: _Ground, places: Places, posting: Posting) -> DiscordMessenger:
-    def link(job: Job) -> str | None:
-        return ground.links.video(job.video.name) if ground.links is not None and job.video is not None else None
-
-    async def plays_inline(path: Path) -> bool:
-        return video.plays_inline(await ground.probe(path))
-
-    work_dir = ground.settings.data_dir / "fitted"
-    work_dir.mkdir(parents=True, exist_ok=True)
-    return DiscordMessenger(
-        places=places,
-        posting=posting,
-        library=ground.library,
-        limits=UploadLimits(ground.store, ground.clock, bytes_default=ground.settings.upload_mib * MIB),
-        videos=VideoFiles(ground.library, work_dir=work_dir, fit=video.fit, plays_inline=plays_inline),
-        clock=ground.clock,
-        link=link,
-    )
-
-
-def _hosting(ground: _Ground, places: Places, posting: Posting) -> Hosting:
-    if ground.settings.attachment_host is AttachmentHost.WEB and ground.links is not None:
-        return WebHosting(ground.links)
-    return DiscordHosting(
-        places=places,
-        posting=posting,
-        library=ground.library,
-        remember=ground.store.pictures_posted,
-        staging_channel_id=ground.settings.staging_channel_id,
-    )
-
-
-async def _pictures(ground: _Ground, stack: AsyncExitStack) -> PictureIntake:
-    client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
-    await stack.enter_async_context(client)
-    fetch = partial(
-        download,
-        gateway="discord",
-        client=client,
-        hosts=attachments.HOSTS,
-        # A Discord on this machine hands out its own files.
-        own_host=urlsplit(ground.settings.discord_api_url).hostname,
-        bytes_max=ATTACHMENT_BYTES_MAX + 1,
-        timeout_s=attachments.TIMEOUT_S,
-        video=False,
-    )
-    return PictureIntake(fetch=attachments.AttachmentFetcher(fetch), library=ground.library)
-
-
-async def _overbilled(store: SqliteStore) -> Overbilled:
-    return Overbilled(await store.note(_OVERBILLED_NOTE), lambda rows: store.set_note(_OVERBILLED_NOTE, rows))
-
-
-def _runner(
-    ground: _Ground, messenger: Messenger, hosting: Hosting, views: JobViews, overbilled: Overbilled
-) -> JobRunner:
-    store, gateways, library, clock = ground.store, ground.gateways, ground.library, ground.clock
-    times = ground.settings.watch_times()
-    paces = {name: RequestPace(gateway.capabilities.requests_per_min, clock) for name, gateway in gateways.items()}
-    submitter = Submitter(
-        store=store,
-        gateways=gateways,
-        library=library,
-        messenger=messenger,
-        hosting=hosting,
-        views=views,
-        overbilled=overbilled,
-        times=times,
-        clock=clock,
-    )
-    watcher = Watcher(
-        store=store,
-        gateways=gateways,
-        paces=paces,
-        library=library,
-        views=views,
-        overbilled=overbilled,
-        times=times,
-        clock=clock,
-    )
-    teller = Teller(store=store, messenger=messenger, views=views, clock=clock, started_at=clock.now())
-    return JobRunner(
-        store=store,
-        gateways=gateways,
-        paces=paces,
-        submitter=submitter,
-        watcher=watcher,
-        teller=teller,
-        caps=ground.settings.caps(),
-        times=times,
-        clock=clock,
-    )
-
-
-def _service(
-    ground: _Ground,
-    *,
-    pictures: PictureIntake,
-    bot: GallopBot,
-    messenger: Messenger,
-    runner: JobRunner,
-    views: JobViews,
-    overbilled: Overbilled,
-) -> VideoService:
-    settings = ground.settings
-    return VideoService(
-        store=ground.store,
-        gateways=ground.gateways,
-        pictures=pictures,
-        library=ground.library,
-        messenger=messenger,
-        runner=runner,
-        views=views,
-        serving=Serving(settings.guild_ids, lambda: bot.operator_ids(settings.operator_ids)),
-        overbilled=overbilled,
-        limits=settings.limits(),
-        clock=ground.clock,
-    )

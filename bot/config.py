@@ -67,6 +67,16 @@ class Settings(BaseSettings):
         description="Discord user ids, separated by commas: whose money it is. Empty: the application's owner or team.",
         examples=["80351110224678912,80351110224678913"],
     )
+    operator_channel_id: Id | None = Field(
+        None,
+        description="Discord channel id where operators are told what needs them. Empty: each one's direct messages.",
+        examples=["197038439483310088"],
+    )
+    loss_notice_usd: Quota = Field(
+        Decimal(10),
+        description="Dollars, or `unlimited` for never: operators are told when gateways have billed so much more in a "
+        "month (UTC) than people paid.",
+    )
     guild_ids: GuildIds = Field(
         frozenset(),
         description="Discord guild ids, separated by commas: who may use paid gateways. Empty: guilds that an operator "
@@ -91,7 +101,8 @@ class Settings(BaseSettings):
     hiapi_url: Address = Field("https://api.hiapi.ai", description="HiAPI's address, with or without its path prefix.")
     hiapi_signing_key: Secret | None = Field(
         None,
-        description="HiAPI's key for signed callbacks. Not used yet: this version watches jobs by reads alone.",
+        description="HiAPI's key for signed callbacks, as set in its console. Empty: their unguessable address alone "
+        "vouches for them.",
         examples=["the-signing-key"],
     )
     hiapi_720p_usd_per_s: Price = Field(
@@ -128,7 +139,8 @@ class Settings(BaseSettings):
     )
     public_url: Address | None = Field(
         None,
-        description="Address under which the internet reaches the bot's own web server. Empty: it is not reached.",
+        description="Address under which the internet reaches the bot's own web server: gateways then call back when a "
+        "video is done, and large videos get a link. Empty: it is not reached.",
         examples=["https://gallop.example.org"],
     )
     http_host: HostName = Field(
@@ -153,7 +165,8 @@ class Settings(BaseSettings):
         "moved three times in three years.",
     )
     retention_days: Count = Field(
-        30, description="Days for which pictures and original videos are kept for `/video show`."
+        30,
+        description="Days for which prompts, pictures and original videos are kept, for `/video history` and `show`.",
     )
     quota_user_day_usd: Quota = Field(
         Decimal(5), description="Dollars, or `unlimited`: what a person may spend in a day (UTC) over the whole bot."
@@ -230,6 +243,10 @@ class Settings(BaseSettings):
             guild_month_microusd=_limit(self.quota_guild_month_usd),
             bot_month_microusd=_limit(self.quota_bot_month_usd),
         )
+
+    @property
+    def loss_notice_microusd(self) -> int | None:
+        return _limit(self.loss_notice_usd)
 
     def caps(self) -> Caps:
         return Caps(per_user=self.jobs_per_user, per_guild=self.jobs_per_guild, per_gateway=self.jobs_per_gateway)

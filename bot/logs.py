@@ -28,6 +28,8 @@ _SECRET_LOOKS = tuple(
         r"()(?<![\w.-])[\w-]{23,32}\.[\w-]{6,7}\.[\w-]{27,}",
         # Interaction and webhook tokens stand in Discord's paths.
         r"(/(?:webhooks|interactions)/\d+/)[\w-]+",
+        # The token at the end of a callback's address.
+        r"(/callbacks/[\w-]+/[\w-]+/)[\w-]+",
         # A user name and a password in an address.
         r"(\w://)[^/\s@]+(?=@)",
         # The query of an address, whatever it holds, and signed parameters without their address.

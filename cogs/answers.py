@@ -4,6 +4,8 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum, auto
+from functools import partial
+from typing import Any
 
 import discord
 
@@ -16,6 +18,7 @@ log = logging.getLogger(__name__)
 # The token of an interaction dies after 15 minutes (401 / 50027), and the network may fail. What else discord.py lets
 # through goes to the command tree, which logs it and tries to answer by another way.
 _FAILURES = (discord.HTTPException, OSError, TimeoutError)
+_ALREADY_ACKNOWLEDGED = 40060
 
 
 class Sent(Enum):
@@ -34,16 +37,28 @@ class PrivateAnswer:
         self._interaction = interaction
 
     async def say(self, text: str) -> None:
+        await self._edit(content=text)
+
+    async def show(self, layout: Layout) -> None:
+        await self._edit(view=layout)
+
+    async def _edit(self, **shown: Any) -> None:
+        edit = partial(
+            self._interaction.edit_original_response, **shown, allowed_mentions=discord.AllowedMentions.none()
+        )
         try:
-            await self._interaction.edit_original_response(
-                content=text, allowed_mentions=discord.AllowedMentions.none()
-            )
+            try:
+                await edit()
+            except OSError:
+                # Nobody knows whether it was taken: the same edit again does no harm.
+                await edit()
         except _FAILURES as error:
             self._log(error)
 
-    async def show(self, layout: Layout) -> None:
+    async def add(self, text: str) -> None:
+        """Say something in a private message of its own, beside what is shown."""
         try:
-            await self._interaction.edit_original_response(view=layout, allowed_mentions=discord.AllowedMentions.none())
+            await self._interaction.followup.send(text, ephemeral=True, allowed_mentions=discord.AllowedMentions.none())
         except _FAILURES as error:
             self._log(error)
 
@@ -86,10 +101,39 @@ class PrivateAnswer:
 @asynccontextmanager
 async def private_answer(interaction: discord.Interaction) -> AsyncIterator[PrivateAnswer]:
     """Defer privately, then answer; whatever is raised on purpose inside is answered in words."""
-    await interaction.response.defer(ephemeral=True, thinking=True)
+    await _defer(interaction, ephemeral=True, thinking=True)
     answer = PrivateAnswer(interaction)
     try:
         yield answer
     except VideoBotError as error:
         log.info("refused interaction_id=%s error=%s", interaction.id, type(error).__name__)
         await answer.say(error_reply(error))
+
+
+@asynccontextmanager
+async def button_answer(interaction: discord.Interaction) -> AsyncIterator[PrivateAnswer]:
+    """Answer a button or a form by changing the private message it stands on; what goes wrong is said beside it."""
+    await _defer(interaction)
+    answer = PrivateAnswer(interaction)
+    try:
+        yield answer
+    except VideoBotError as error:
+        log.info("refused interaction_id=%s error=%s", interaction.id, type(error).__name__)
+        await answer.add(error_reply(error))
+    except Exception as error:
+        # No command tree stands behind a button: discord.py only logs, and the person would see nothing happen.
+        log.exception("button failed interaction_id=%s", interaction.id)
+        await answer.add(error_reply(error))
+
+
+async def _defer(interaction: discord.Interaction, **options: bool) -> None:
+    try:
+        await interaction.response.defer(**options)
+    except OSError as error:
+        log.warning("deferral unclear, repeated interaction_id=%s error=%s", interaction.id, type(error).__name__)
+        try:
+            await interaction.response.defer(**options)
+        except discord.HTTPException as refused:
+            # Then the first one was taken. Without a first one of ours, somebody else answers this interaction.
+            if refused.code != _ALREADY_ACKNOWLEDGED:
+                raise

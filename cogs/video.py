@@ -1,5 +1,6 @@
 """The commands that spend, `/video text`, `image` and `reference`, and the `/video` group that all commands share."""
 
+import asyncio
 import logging
 
 import discord
@@ -7,6 +8,8 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.domain.errors import PictureGapRejected, StoreFailed
+from bot.domain.ports import Library
+from bot.domain.privacy import PrivacyService
 from bot.domain.request import DURATION_DEFAULT_S, GATEWAY_AUTO, Ask, Attachment, Mode, Resolution
 from bot.domain.video_service import Opened, VideoService
 from bot.presentation.private_answers import ended_text, opened_text
@@ -15,6 +18,7 @@ from cogs.help import HelpCommand
 from cogs.jobs import JobCommands, cancel_button
 from cogs.options import Duration, NegativePrompt, Prompt, Seed, gateway_choices, resolution_of, spending_options
 from cogs.places import link_to, place_of
+from cogs.privacy import PrivacyCommands, delete_button
 from cogs.quota import QuotaCommand
 
 log = logging.getLogger(__name__)
@@ -180,6 +184,7 @@ class SpendingCommands(commands.Cog):
 @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=False)
 @app_commands.allowed_installs(guilds=True, users=False)
 class VideoCog(
+    PrivacyCommands,
     HelpCommand,
     QuotaCommand,
     JobCommands,
@@ -190,16 +195,27 @@ class VideoCog(
 ):
     """The `/video` group. A group cannot be spread over several cogs, so this one collects their commands."""
 
-    def __init__(self, client: commands.Bot | commands.AutoShardedBot, service: VideoService) -> None:
+    def __init__(
+        self,
+        client: commands.Bot | commands.AutoShardedBot,
+        service: VideoService,
+        *,
+        privacy: PrivacyService,
+        library: Library,
+    ) -> None:
         self._client = client
         self._service = service
-        self._cancel_button = cancel_button(service)
+        self._privacy = privacy
+        self._library = library
+        self._exporting = set()
+        self._packing = asyncio.Semaphore(1)
+        self._buttons = (cancel_button(service), delete_button(privacy))
 
     async def cog_load(self) -> None:
-        self._client.add_dynamic_items(self._cancel_button)
+        self._client.add_dynamic_items(*self._buttons)
 
     async def cog_unload(self) -> None:
-        self._client.remove_dynamic_items(self._cancel_button)
+        self._client.remove_dynamic_items(*self._buttons)
 
 
 def _attachments(pictures: tuple[discord.Attachment | None, ...]) -> tuple[Attachment, ...]:

@@ -3,11 +3,13 @@
 import asyncio
 import itertools
 from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bot.domain.errors import DirectMessagesClosed, UploadFailed
 from bot.domain.job import Attempt, Job, MessageRef, Video
+from bot.domain.notices import Notice
 from bot.domain.ports import Accepted, CardView, Progress, Reading, Submission
 from bot.domain.pricing import Capabilities, ModeCapability, PriceRow
 from bot.domain.request import RATIOS, Attachment, Image, Mode, PictureRules, Resolution
@@ -61,6 +63,13 @@ class FakeClock:
     def turn(self, seconds: float) -> None:
         self._elapsed_s += seconds
         self._now += timedelta(seconds=seconds)
+        self._wake()
+
+    def set_back(self, seconds: float) -> None:
+        """Set the clock on the wall back; what measures elapsed time goes on."""
+        self._now -= timedelta(seconds=seconds)
+
+    def _wake(self) -> None:
         woken = [sleeper for sleeper in self._sleepers if sleeper[0] <= self._elapsed_s]
         self._sleepers = [sleeper for sleeper in self._sleepers if sleeper not in woken]
         for _, timer, _ in woken:
@@ -133,8 +142,48 @@ class FakeGateway:
             raise self.fetch_script.popleft()
         self.fetched.append(address)
 
+    def is_genuine(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> bool:
+        return True
+
+    def callback_job_id(self, body: bytes) -> str | None:
+        return body.decode() or None
+
     async def aclose(self) -> None:
         self.gate.set()
+
+
+class FakeCallbacks:
+    """Addresses as a bot with a public address gives them."""
+
+    def address(self, *, gateway: str, job_id: str, token: str) -> str | None:
+        return f"https://bot.example/callbacks/{gateway}/{job_id}/{token}"
+
+
+class FakeMeasures:
+    """Keeps every figure it was given."""
+
+    def __init__(self) -> None:
+        self.stored_s: list[float] = []
+        self.posted_s: list[float] = []
+
+    def video_stored(self, gateway: str, *, seconds: float) -> None:
+        self.stored_s.append(seconds)
+
+    def video_posted(self, *, seconds: float) -> None:
+        self.posted_s.append(seconds)
+
+
+class FakeOperators:
+    """Keeps what operators were told; `script` holds errors to raise first."""
+
+    def __init__(self) -> None:
+        self.told: list[Notice] = []
+        self.script: deque[Exception] = deque()
+
+    async def tell(self, notice: Notice, *, look_first: bool) -> None:
+        if self.script:
+            raise self.script.popleft()
+        self.told.append(notice)
 
 
 class FakeMessenger:
@@ -213,6 +262,8 @@ class FakeLibrary:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.free = 10**12
+        self.discarded: list[str] = []
+        self.purges: list[tuple[datetime, frozenset[str]]] = []
 
     def path(self, name: str) -> Path:
         return self._folder / name
@@ -225,6 +276,13 @@ class FakeLibrary:
 
     async def free_bytes(self) -> int:
         return self.free
+
+    async def discard(self, names: Sequence[str]) -> None:
+        self.discarded += names
+
+    async def purge(self, *, before: datetime, keep: frozenset[str]) -> int:
+        self.purges.append((before, keep))
+        return 0
 
 
 class FakeHosting:

@@ -65,7 +65,9 @@ RINGS = (
     Ring("bot.config", INNER | {"bot.config_types"}),
     Ring("bot.logs", frozenset()),
     Ring("bot.doctor", OUTER | {"bot.adapters"}),
-    Ring("bot.app", OUTER | {"bot.doctor", "bot.adapters", "bot.presentation", "cogs"}),
+    Ring("bot.deep_doctor", OUTER | {"bot.doctor", "bot.adapters"}),
+    Ring("bot.parts", OUTER | {"bot.adapters"}),
+    Ring("bot.app", OUTER | {"bot.deep_doctor", "bot.doctor", "bot.parts", "bot.adapters", "bot.presentation", "cogs"}),
     Ring("bot.__main__", frozenset({"bot", "cogs"})),
 )
 

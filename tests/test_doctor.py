@@ -1,5 +1,6 @@
 """`gallop doctor`: every part checked against the sandbox, and the next step behind everything wrong."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -35,7 +36,8 @@ async def complaint(house: Theatre, **changes: Any) -> tuple[str, str]:
 
 
 def register_commands(house: Theatre) -> None:
-    house.discord._registered.replace(None, [{"name": "video", "description": "Make videos.", "options": []}])
+    commands = [{"name": name, "description": "Make videos.", "options": []} for name in ("video", "video-admin")]
+    house.discord._registered.replace(None, commands)
 
 
 async def test_a_good_set_up_has_nothing_wrong_and_says_what_is_there(house: Theatre) -> None:
@@ -55,7 +57,7 @@ async def test_a_good_set_up_has_nothing_wrong_and_says_what_is_there(house: The
         "Animatic: free previews, no key needed.",
         "Token belongs to the application gallop.",
         f"Operators: {house.discord.owner.id}.",
-        "Commands registered: /video.",
+        "Commands registered: /video, /video-admin.",
         "Permissions: complete in 1 server, before channel overrides.",
     ):
         assert words in said
@@ -233,3 +235,73 @@ async def test_on_the_command_line_it_lists_marks_and_next_steps_and_ends_with_1
     assert "✓ ShortAPI answers, and did not refuse the key." in lines
     assert lines[lines.index("✗ HiAPI refused the key.") + 1] == "    → Copy HIAPI_KEY again from HiAPI's console."
     assert not any(str(value) in ended.output for name, value in settings.items() if name.endswith(("key", "token")))
+
+
+async def deep(house: Theatre, **changes: Any) -> list[Check]:
+    settings = load_settings(None, **{**house.settings, "pixeldojo_credits_1080p": "40", **changes})
+    return [check for check in await check_up(settings, deep=True) if not check.ok]
+
+
+async def test_deep_tries_every_path_and_leaves_nothing_behind(house: Theatre) -> None:
+    port = free_port()
+    operators = house.guild.add_channel("operators")
+    staging = house.guild.add_channel("staging")
+    changes = {
+        "public_url": f"http://127.0.0.1:{port}",
+        "http_port": str(port),
+        "operator_channel_id": str(operators.id),
+        "staging_channel_id": str(staging.id),
+    }
+    house.settings |= changes
+    await house.start()
+
+    assert await deep(house) == []
+    assert [channel.messages for channel in (operators, staging)] == [[], []]
+    assert list((house.folder / "data" / "pictures").iterdir()) == []
+    gateways = (house.gateways.shortapi, house.gateways.hiapi, house.gateways.pixeldojo)
+    assert [gateway.submissions for gateway in gateways] == [[], [], []]
+
+
+async def test_deep_tells_operators_by_direct_message_where_there_is_no_channel(house: Theatre) -> None:
+    register_commands(house)
+    house.discord.owner.dms_open = False
+
+    (wrong,) = await deep(house)
+
+    assert "can be told by direct message" in wrong.text
+    assert "OPERATOR_CHANNEL_ID" in wrong.next_step
+
+
+async def test_deep_names_a_proxy_that_lets_no_callbacks_through(house: Theatre) -> None:
+    register_commands(house)
+    port = free_port()
+    await house.start()
+    house.settings |= {"public_url": f"http://127.0.0.1:{port}"}
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", port):
+        (wrong,) = await deep(house)
+
+    assert "/callbacks answers 200" in wrong.text
+
+
+async def test_backup_and_restore_are_commands_and_say_what_they_did(house: Theatre) -> None:
+    environment = {name.upper(): str(value) for name, value in house.settings.items()}
+    await house.start()
+    target = house.folder / "copy.db"
+
+    made = await gallop(f"backup {target}", environment, house.folder)
+    again = await gallop(f"backup {target}", environment, house.folder)
+    running = await gallop(f"restore {target}", environment, house.folder)
+    await house.stop()
+    restored = await gallop(f"restore {target}", environment, house.folder)
+
+    assert (made.exit_code, made.output.splitlines()[0].startswith(f"Backed up to {target}")) == (0, True)
+    assert (again.exit_code, running.exit_code, restored.exit_code) == (2, 2, 0)
+    assert "is there already" in again.errors
+    assert "stop it first" in running.errors
+    assert "The old database is" in restored.output

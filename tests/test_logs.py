@@ -27,9 +27,10 @@ LOOKS_SECRET = [
     "https://discord.com/api/v10/interactions/123/aW50ZXJhY3Rpb24/callback",
     "https://discord.com/api/v10/webhooks/123/aW50ZXJhY3Rpb24/messages/@original",
     "https://name:word@example.org/path",
+    "/callbacks/hiapi/k7m2p9q4r8s3t6v1/bW90aGVyLW9m-ZHJhZ29ucw_0123",
 ]
 TELLTALE = re.compile(
-    r"abc\.def|x7y8z9|0123456789|ZnCjm1|665f|f00d|Expires=1|aW50ZXJhY3Rpb24|name:word|kn0wn", re.IGNORECASE
+    r"abc\.def|x7y8z9|0123456789|ZnCjm1|665f|f00d|Expires=1|aW50ZXJhY3Rpb24|bW90aGVy|name:word|kn0wn", re.IGNORECASE
 )
 
 

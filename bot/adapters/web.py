@@ -1,16 +1,19 @@
-"""The bot's own web server: health, and pictures and videos at signed addresses that expire."""
+"""The bot's own web server, and pictures and videos at signed addresses that expire."""
 
+import asyncio
 import hashlib
 import hmac
 import logging
 import re
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import quote, urlencode
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from bot.domain.errors import StartFailed
 from bot.domain.ports import Clock, Library
@@ -24,7 +27,11 @@ VIDEO: Final = "video"
 PICTURE_LIFE: Final = timedelta(days=1)
 VIDEO_LIFE: Final = timedelta(days=30)
 
-_SECRET_NOTE = "media_secret"  # noqa: S105 (the name of a note, not a secret)
+_BODY_BYTES_MAX = 64_000
+_IDLE_MAX_S = 75.0
+_UNREAD_MAX_S = 2.0
+_STOP_MAX_S = 5.0
+SECRET_NOTE: Final = "media_secret"  # noqa: S105 (the name of a note, not a secret)
 _NAME = re.compile(r"[0-9A-Za-z_-]{1,64}\.[0-9a-z]{3}")
 # What each kind may be, and the type it is served as; nothing that a browser would run.
 _TYPES = {
@@ -43,10 +50,10 @@ class Notes(Protocol):
 
 async def media_secret(notes: Notes) -> bytes:
     """Return the key that signs media addresses, made at the first call and kept: addresses outlive a restart."""
-    stored = await notes.note(_SECRET_NOTE)
+    stored = await notes.note(SECRET_NOTE)
     if stored is None:
         stored = secrets.token_hex(32)
-        await notes.set_note(_SECRET_NOTE, stored)
+        await notes.set_note(SECRET_NOTE, stored)
     return bytes.fromhex(stored)
 
 
@@ -102,7 +109,9 @@ class MediaRoutes:
             raise web.HTTPNotFound
         if not self._links.holds(kind, name, until=until, signature=signature):
             raise web.HTTPNotFound
-        # aiohttp answers 404 itself where the file is gone, and serves ranges, which players ask for.
+        path = self._library.path(name)
+        if not await asyncio.to_thread(path.is_file):
+            raise web.HTTPNotFound
         headers = {
             "Content-Type": content_type,
             "Content-Disposition": f'inline; filename="{kind}{suffix}"',
@@ -110,17 +119,30 @@ class MediaRoutes:
             "Content-Security-Policy": "default-src 'none'",
             "Cache-Control": "private",
         }
-        return web.FileResponse(self._library.path(name), headers=headers)
+        # It serves ranges, which players ask for.
+        return web.FileResponse(path, headers=headers)
 
 
 class WebServer:
-    """Listens on one address. `routes` come from whoever answers them: media now, callbacks later."""
+    """Listens on one address. `routes` come from whoever answers them: media, callbacks, health."""
 
-    def __init__(self, routes: list[web.RouteDef], *, host: str, port: int) -> None:
-        application = web.Application()
-        application.add_routes([web.get("/healthz", _healthy), *routes])
-        # No access log: it would hold signed addresses.
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
+    def __init__(self, routes: Sequence[web.RouteDef], *, host: str, port: int) -> None:
+        application = web.Application(client_max_size=_BODY_BYTES_MAX)
+        application.add_routes(routes)
+        self._runner = web.AppRunner(
+            application,
+            handle_signals=False,
+            logger=_own_faults(),
+            # It would hold signed addresses and tokens.
+            access_log=None,
+            # A signature covers the bytes as they came, and small bodies can unpack into gigabytes.
+            auto_decompress=False,
+            # Whoever asks for nothing more, or goes on sending what is not read, does not keep a connection for long.
+            keepalive_timeout=_IDLE_MAX_S,
+            lingering_time=_UNREAD_MAX_S,
+            # A video that somebody fetches slowly does not hold up the end of the process.
+            shutdown_timeout=_STOP_MAX_S,
+        )
         self._host = host
         self._port = port
 
@@ -148,8 +170,13 @@ class WebServer:
         log.info("web server listening host=%s port=%s", self._host, self.port)
 
     async def aclose(self) -> None:
+        """Stop listening, then wait up to 5 s for answers under way."""
         await self._runner.cleanup()
 
 
-async def _healthy(_: web.Request) -> web.Response:
-    return web.Response(text="ok\n")
+def _own_faults() -> logging.Logger:
+    """Return a logger for faults of ours: what is no HTTP is its sender's, and its bytes may hold a token."""
+    faults = logging.Logger("aiohttp.server")  # noqa: LOG001 - a filter on the shared one would outlive this server
+    faults.parent = log
+    faults.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
+    return faults

@@ -113,6 +113,7 @@ class Unavailable(StrEnum):
     GUILD_NOT_SERVED = "guild_not_served"
     NEEDS_PICTURES = "needs_pictures"
     MODE = "mode"
+    OUT = "out"
 
 
 @dataclass(eq=False)
@@ -175,6 +176,26 @@ class Paused(RequestRejected):
     """The operator has paused spending."""
 
 
+class NotAnOperator(RequestRejected):
+    """Only operators may do this."""
+
+
+class BindProblem(StrEnum):
+    """Why a gateway job id cannot be bound to an unconfirmed job."""
+
+    NOT_UNCONFIRMED = "not_unconfirmed"
+    NOT_READABLE = "not_readable"
+    TAKEN = "taken"
+
+
+@dataclass(eq=False)
+class BindRejected(RequestRejected):
+    """The job stays as it is. `gateway_title` is where the id was looked up."""
+
+    problem: BindProblem
+    gateway_title: str
+
+
 class NotYourJob(RequestRejected):
     """There is no such job, or it is somebody else's: the same answer for both."""
 
@@ -231,7 +252,14 @@ class SubmissionRefused(GatewayError):
 
 @dataclass(eq=False)
 class SubmissionUnconfirmed(GatewayError):
-    """Something may have been started: the hold stays, nothing is sent again."""
+    """Something may have been started: the hold stays, nothing is sent again but a replay where the gateway has one.
+
+    `retry_after_s` is the gateway's wish while it still works on the first POST. `mismatch`: it keeps other bytes under
+    the idempotency key, so that no replay can bring an answer.
+    """
+
+    retry_after_s: float | None = None
+    mismatch: bool = False
 
 
 @dataclass(eq=False)

@@ -57,6 +57,7 @@ class Ending(StrEnum):
     TASK_LIFE_OVER = "task_life_over"
     UNPRICED = "unpriced"
     TOO_MANY_FAILURES = "too_many_failures"
+    RESTORED = "restored"
 
 
 # Failures that are neither the person's doing nor possibly billed do not count towards the day's uncharged failures.
@@ -68,6 +69,7 @@ UNCOUNTED_ENDINGS = frozenset(
         Ending.UNPRICED,
         Ending.TASK_LIFE_OVER,
         Ending.TOO_MANY_FAILURES,
+        Ending.RESTORED,
     }
 )
 
@@ -122,7 +124,9 @@ class MessageRef:
 class Attempt:
     """One submission of a job to one gateway, written down before the POST leaves.
 
-    `body` is the exact bytes sent. `number` counts from 1 within the job. `gateway_job_id` is None until accepted.
+    `body` is the exact bytes sent. `number` counts from 1 within the job. `price_microusd` is what this gateway asks,
+    at most the job's hold. `gateway_job_id` is None until accepted. `hinted_at` is when a callback came last, and
+    `hinted_gateway_job_id` the id it named.
     """
 
     job_id: str
@@ -133,9 +137,12 @@ class Attempt:
     idempotency_key: str
     callback_token: str
     submitted_at: datetime
+    price_microusd: int
     gateway_job_id: str | None = None
     billed_microusd: int | None = None
     billed_source: BilledSource | None = None
+    hinted_at: datetime | None = None
+    hinted_gateway_job_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +163,8 @@ class Job:
     `next_at`: when the runner must look at the job again, None when never. `since_at`: when the state was entered.
     `attempt` is the newest one. `charged_microusd` is what was settled less refunds, None before the end.
     `delivery_count` counts tries to post since the video was stored. `card_face` is what the card showed last.
+    `not_before`: a held job is not submitted earlier. `forgotten`: the person asked for its content to be deleted;
+    it is when the job has ended.
     """
 
     job_id: str
@@ -188,6 +197,13 @@ class Job:
     pictures_message: MessageRef | None = None
     video_message: MessageRef | None = None
     slow: bool = False
+    not_before: datetime | None = None
+    forgotten: bool = False
+
+    @property
+    def is_erased(self) -> bool:
+        """Say whether its content is deleted: what is left belongs to the books alone."""
+        return not self.request.prompt
 
     @property
     def face(self) -> CardFace:
@@ -214,9 +230,32 @@ class JobBook:
     billed_microusd: int
 
 
+class LedgerKind(StrEnum):
+    """The entries of the ledger."""
+
+    HOLD = "hold"
+    SETTLE = "settle"
+    RELEASE = "release"
+    REFUND = "refund"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One line of the ledger."""
+
+    job_id: str
+    kind: LedgerKind
+    amount_microusd: int
+    at: datetime
+    reason: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class LineEntry:
-    """A held job as the choice of the next submission sees it. `ready`: its card is posted, it may be submitted now."""
+    """A held job as the choice of the next submission sees it.
+
+    `ready`: its card is posted and its `not_before` has passed, it may be submitted now.
+    """
 
     job_id: str
     user_id: int

@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 
+from bot.domain.confirming import Confirmer
 from bot.domain.errors import StartFailed, StoreFailed
 from bot.domain.job import FINAL_STATES, Delivery, Job, JobState, LineEntry
 from bot.domain.line import next_to_submit, order_of_line
-from bot.domain.ports import Clock, Gateway, Store
+from bot.domain.ports import Clock, Gateway
 from bot.domain.quota import Caps
 from bot.domain.request_pace import RequestPace
+from bot.domain.store import Store
 from bot.domain.submitting import Submitter
 from bot.domain.telling import Teller, is_told
 from bot.domain.watch_times import WatchTimes
@@ -26,6 +28,8 @@ _SHUTDOWN_S = 60.0
 _STEPS_MAX = 64
 _PLACE_SHOWN_MAX = 3
 _PLACE_SHOWN_EVERY_S = 30.0
+# Smaller steps back are corrections of a clock, which only delay what is due by as much.
+_CLOCK_BACK_S = 2.0
 
 
 class JobRunner:
@@ -39,6 +43,7 @@ class JobRunner:
         paces: Mapping[str, RequestPace],
         submitter: Submitter,
         watcher: Watcher,
+        confirmer: Confirmer,
         teller: Teller,
         caps: Caps,
         times: WatchTimes,
@@ -49,6 +54,7 @@ class JobRunner:
         self._paces = paces
         self._submitter = submitter
         self._watcher = watcher
+        self._confirmer = confirmer
         self._teller = teller
         self._caps = caps
         self._times = times
@@ -63,6 +69,7 @@ class JobRunner:
         self._resting: dict[str, float] = {}
         self._cards: dict[str, asyncio.Event] = {}
         self._places_at: dict[str, float] = {}
+        self._clock_ahead_s = clock.now().timestamp() - clock.monotonic()
 
     def wake(self) -> None:
         """Look at the jobs now; something has changed."""
@@ -119,6 +126,7 @@ class JobRunner:
     async def _round(self, steps: asyncio.TaskGroup) -> float:
         """Start everything that is due; return for how long nothing else will be."""
         now, elapsed_s = self._clock.now(), self._clock.monotonic()
+        await self._mind_the_clock(now, elapsed_s)
         self._resting = {job_id: until for job_id, until in self._resting.items() if until > elapsed_s}
         submit_wait_s = await self._start_submissions(steps)
         await self._start_due(steps, now)
@@ -127,6 +135,14 @@ class JobRunner:
         due_wait_s = (next_at - now).total_seconds() if next_at else _IDLE_S
         rest_wait_s = min(self._resting.values(), default=elapsed_s + _IDLE_S) - elapsed_s
         return max(0.0, min(submit_wait_s, due_wait_s, read_wait_s, rest_wait_s, _IDLE_S))
+
+    async def _mind_the_clock(self, now: datetime, elapsed_s: float) -> None:
+        """Rows are the clock: where it was set back, nothing may wait for its time to come a second time."""
+        ahead_s = now.timestamp() - elapsed_s
+        if ahead_s < self._clock_ahead_s - _CLOCK_BACK_S:
+            log.warning("clock was set back, everything is due seconds=%d", self._clock_ahead_s - ahead_s)
+            await self._store.bring_forward(now)
+        self._clock_ahead_s = ahead_s
 
     async def _start_due(self, steps: asyncio.TaskGroup, now: datetime) -> None:
         """Start what is due; downloads and deliveries, which may take long, do not keep new jobs from their cards."""
@@ -153,7 +169,7 @@ class JobRunner:
 
     async def _start_submissions(self, steps: asyncio.TaskGroup) -> float:
         """Start what is next in line; return when to look again although nothing has changed."""
-        line = await self._store.line()
+        line = await self._store.line(self._clock.now())
         if not line:
             self._places_at.clear()
             return _IDLE_S
@@ -288,16 +304,14 @@ class JobRunner:
         self._refresh_card(steps, job_id)
 
     async def _wait_for_confirmation(self, steps: asyncio.TaskGroup, job: Job) -> None:
-        """Keep an unconfirmed job until its task life is over, and its card until it says so."""
-        ends_at = (job.submitted_at or job.since_at) + timedelta(seconds=self._times.task_life_s)
-        if self._clock.now() >= ends_at:
-            await self._watcher.lose(job)
-            return
+        """Find out whether the gateway has the job, and see that its card says what is known."""
         show_at = self._teller.shows_soon(job)
         if show_at is not None:
             self._refresh_card(steps, job.job_id)
-        next_at = min(ends_at, show_at or ends_at)
-        await self._store.schedule(job.job_id, state=JobState.UNCONFIRMED, next_at=next_at)
+        next_at = await self._confirmer.confirm(job, may_send=not self._stopping)
+        if next_at is not None:
+            next_at = min(next_at, show_at or next_at)
+            await self._store.schedule(job.job_id, state=JobState.UNCONFIRMED, next_at=next_at)
 
     async def _finish_telling(self, job: Job) -> None:
         """Deliver what is due, then bring the card to its last face; a lost job is still looked at now and then."""

@@ -8,8 +8,9 @@ from statistics import median, quantiles
 
 from bot.domain.job import Job, JobState
 from bot.domain.line import order_of_line
-from bot.domain.ports import CardView, Clock, Gateway, Store
+from bot.domain.ports import CardView, Clock, Gateway
 from bot.domain.quota import Caps
+from bot.domain.store import Store
 from bot.domain.watch_times import WatchTimes
 
 _HISTORY_MIN = 5
@@ -75,7 +76,7 @@ class JobViews:
         if job.state is not JobState.HELD:
             return None
         overdue_before = self._clock.now() - timedelta(seconds=self._times.overdue_after_s)
-        line = [entry for entry in await self._store.line() if entry.gateway == job.request.gateway]
+        line = [entry for entry in await self._store.line(self._clock.now()) if entry.gateway == job.request.gateway]
         running = await self._store.running(overdue_before=overdue_before)
         order = [entry.job_id for entry in order_of_line(line, running)]
         return order.index(job.job_id) + 1 if job.job_id in order else None

@@ -5,6 +5,9 @@ from collections import Counter
 from bot.domain.job import LineEntry, Running
 from bot.domain.quota import Caps
 
+# So long a job may wait in line; then it ends unsubmitted.
+LINE_MAX_S = 3_600.0
+
 
 def order_of_line(line: list[LineEntry], running: Running) -> list[LineEntry]:
     """Return the held jobs, given oldest first, in the order they would be submitted if every cap let them through.

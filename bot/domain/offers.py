@@ -1,11 +1,12 @@
 """Which gateway can do a request, at what price, and if not, why not."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 
 from bot.domain.errors import GatewayRejected, OptionRejected, RequestRejected, Unavailable
+from bot.domain.job import Job
 from bot.domain.pricing import Capabilities, ModeCapability
-from bot.domain.request import GATEWAY_AUTO, RATIO_DEFAULT, RATIOS, Ask, Mode, Place, Resolution
+from bot.domain.request import GATEWAY_AUTO, RATIO_DEFAULT, RATIOS, Ask, Image, Mode, PictureRules, Place, Resolution
 
 # Reasons that lie in the set-up, not in what was asked: with these alone in the way, a preview is made instead.
 _SET_UP = frozenset({Unavailable.NO_KEY, Unavailable.NO_PRICE, Unavailable.GUILD_NOT_SERVED})
@@ -60,9 +61,12 @@ def wish_of(ask: Ask) -> Wish:
     )
 
 
-def offers(gateways: Iterable[Capabilities], wish: Wish, *, may_pay: bool) -> list[Offer]:
-    """Return one offer for each gateway: the ones that can do it first, paid before free, the cheapest first."""
-    made = [_offer(capabilities, wish, may_pay=may_pay) for capabilities in gateways]
+def offers(gateways: Iterable[Capabilities], wish: Wish, *, may_pay: bool, out: Container[str] = ()) -> list[Offer]:
+    """Return one offer for each gateway: the ones that can do it first, paid before free, the cheapest first.
+
+    `out` are the names of gateways that take nothing at the moment.
+    """
+    made = [_offer(capabilities, wish, may_pay=may_pay, out=out) for capabilities in gateways]
     return sorted(
         made, key=lambda offer: (offer.problem is not None, offer.capabilities.free, offer.price_microusd or 0)
     )
@@ -85,7 +89,42 @@ def choose(made: list[Offer], wish: Wish, *, named: str) -> Offer:
     in_the_way = [offer.problem for offer in paid if offer.problem and not _is_set_up(offer, wish)]
     if not in_the_way:
         return _taken(next(offer for offer in made if offer.capabilities.free))
+    if any(isinstance(problem, GatewayRejected) and problem.why is Unavailable.OUT for problem in in_the_way):
+        # What the others lack is not what stands in the way: this one would have done it.
+        raise GatewayRejected("", Unavailable.OUT, wish.mode)
     raise _without_a_name(max(in_the_way, key=lambda problem: _how_far(problem, wish)), paid, wish)
+
+
+def elsewhere(gateways: Iterable[Capabilities], job: Job, *, tried: Container[str]) -> Capabilities | None:
+    """Return the cheapest other paid gateway that makes the very same, with these pictures, within the hold."""
+    request = job.request
+    wish = Wish(
+        mode=request.mode,
+        resolution=request.resolution,
+        duration_s=request.duration_s,
+        ratio=request.ratio,
+        seed=request.seed is not None,
+        negative_prompt=bool(request.negative_prompt),
+    )
+    for offer in offers(gateways, wish, may_pay=True):
+        facts, price = offer.capabilities, offer.price_microusd
+        if price is None or facts.free or facts.gateway in tried or price > request.price_microusd:
+            continue
+        if _takes(facts.modes[request.mode].pictures, job.images):
+            return facts
+    return None
+
+
+def _takes(rules: PictureRules | None, images: tuple[Image, ...]) -> bool:
+    """Say whether pictures prepared for another gateway fit this one's rules as they are."""
+    if rules is None:
+        return not images
+    return rules.count_min <= len(images) <= rules.count_max and all(
+        min(image.width, image.height) >= rules.short_side_min_px
+        and image.bytes_count <= rules.bytes_max
+        and max(image.width, image.height) <= rules.elongation_max * min(image.width, image.height)
+        for image in images
+    )
 
 
 def _how_far(problem: RequestRejected, wish: Wish) -> int:
@@ -135,13 +174,13 @@ def _stands_there(problem: RequestRejected | None, option: str) -> bool:
     return isinstance(problem, OptionRejected) and problem.option == option
 
 
-def _offer(capabilities: Capabilities, wish: Wish, *, may_pay: bool) -> Offer:
-    problem = _problem(capabilities, wish, may_pay=may_pay)
+def _offer(capabilities: Capabilities, wish: Wish, *, may_pay: bool, out: Container[str]) -> Offer:
+    problem = _problem(capabilities, wish, may_pay=may_pay, out=capabilities.gateway in out)
     price = capabilities.price_microusd(resolution=wish.resolution, duration_s=wish.duration_s)
     return Offer(capabilities, None if problem else price, problem)
 
 
-def _problem(capabilities: Capabilities, wish: Wish, *, may_pay: bool) -> RequestRejected | None:
+def _problem(capabilities: Capabilities, wish: Wish, *, may_pay: bool, out: bool) -> RequestRejected | None:
     def rejected(why: Unavailable) -> GatewayRejected:
         return GatewayRejected(capabilities.title, why, wish.mode)
 
@@ -157,7 +196,9 @@ def _problem(capabilities: Capabilities, wish: Wish, *, may_pay: bool) -> Reques
         allowed = _allowed(capability, option)
         if value not in allowed:
             return OptionRejected(option, value, capabilities.title, allowed)
-    return rejected(Unavailable.NO_PRICE) if price is None else None
+    if price is None:
+        return rejected(Unavailable.NO_PRICE)
+    return rejected(Unavailable.OUT) if out else None
 
 
 def _asked(wish: Wish) -> list[tuple[str, str]]:

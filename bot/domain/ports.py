@@ -1,9 +1,10 @@
-"""The contracts between the domain and the world: clock, store, gateways, library, pictures and Discord.
+"""The contracts between the domain and the world: clock, gateways, library, pictures, Discord and figures.
 
 Ports carry the whole contract; adapters repeat none of it.
 """
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -13,20 +14,12 @@ from typing import Protocol
 from bot.domain.errors import Refusal
 from bot.domain.job import (
     Attempt,
-    BilledSource,
-    CardFace,
-    Ending,
     Job,
-    JobBook,
-    JobState,
-    LineEntry,
     MessageRef,
-    Running,
     Video,
 )
 from bot.domain.pricing import Capabilities
-from bot.domain.quota import Limits, Standing
-from bot.domain.request import Attachment, Image, Mode, PictureRules, Resolution, VideoRequest
+from bot.domain.request import Attachment, Image, Mode, PictureRules, VideoRequest
 
 
 class Clock(Protocol):
@@ -98,6 +91,8 @@ class Gateway(Protocol):
     async def submit(self, attempt: Attempt) -> Accepted:
         """Send the attempt's stored bytes, at most once per call, on a fresh connection, without any retry.
 
+        Where the gateway's idempotency is REPLAY, the same attempt sent again brings the first one's answer.
+
         Raises:
             SubmissionRefused: certainly nothing was started.
             SubmissionUnconfirmed: a job may be running.
@@ -118,167 +113,30 @@ class Gateway(Protocol):
             VideoUnusable: what came is no video, too large, or the address is not allowed.
         """
 
+    def is_genuine(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> bool:
+        """Say whether a callback's signature holds; True where the gateway does not sign or no key is set."""
+
+    def callback_job_id(self, body: bytes) -> str | None:
+        """Return the gateway job id that a callback's body names, None where it names none. Never raises."""
+
     async def aclose(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """A job to be opened: everything the one atomic step needs.
+class Callbacks(Protocol):
+    """Where gateways may report. A callback is a hint: whatever it says, the job is then read."""
 
-    `failures_max` and `free_jobs_max` count over the person's UTC day; None does not count.
-    """
-
-    job_id: str
-    interaction_id: int
-    user_id: int
-    guild_id: int | None
-    channel_id: int
-    request: VideoRequest
-    images: tuple[Image, ...]
-    limits: Limits
-    failures_max: int
-    free_jobs_max: int | None
-    now: datetime
+    def address(self, *, gateway: str, job_id: str, token: str) -> str | None:
+        """Return the address for one attempt, None where the internet does not reach this bot."""
 
 
-@dataclass(frozen=True, slots=True)
-class Billing:
-    """What a gateway billed for an attempt, and where the figure comes from."""
+class Measures(Protocol):
+    """Figures that operators watch over time."""
 
-    microusd: int
-    source: BilledSource
+    def video_stored(self, gateway: str, *, seconds: float) -> None:
+        """A video is in the library, so long after the command."""
 
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """Why a job ends in failed or lost. `billing` is the operator's book entry, None leaves it as it is."""
-
-    ending: Ending
-    refusal: Refusal | None = None
-    refused_picture: int | None = None
-    billing: Billing | None = None
-
-
-class Store(Protocol):
-    """The database. Each method is one operation: atomic, and durable before it returns.
-
-    A method that moves a job says with True that it did, with False that somebody else was first (nothing was changed).
-    Every method may raise StoreFailed: nothing of it was kept.
-    """
-
-    async def open_job(self, opening: Opening) -> Job:
-        """Check every limit and insert job, pictures and hold. The same interaction twice returns the first job.
-
-        Raises:
-            QuotaExceeded, TooManyFailures, TooManyPreviews, Paused: nothing was kept.
-        """
-
-    async def job(self, job_id: str) -> Job | None: ...
-
-    async def jobs_of(self, user_id: int, *, limit: int) -> list[Job]:
-        """Return the person's newest jobs, newest first."""
-
-    async def due(self, now: datetime, *, held: bool, limit: int) -> list[Job]:
-        """Return jobs whose `next_at` has come, oldest first: the held ones, or all others that are not running."""
-
-    async def due_reads(self, now: datetime, *, gateway: str, limit: int) -> list[Job]:
-        """Return that gateway's running jobs whose `next_at` has come, oldest first."""
-
-    async def next_due_at(self, *, after: datetime) -> datetime | None:
-        """Return the earliest `next_at` later than `after`, of all jobs."""
-
-    async def line(self) -> list[LineEntry]:
-        """Return every held job, oldest first; it is ready when its card is posted."""
-
-    async def running(self, *, overdue_before: datetime) -> Running:
-        """Count submitting jobs, and running ones submitted after `overdue_before`."""
-
-    async def watched(self) -> dict[str, int]:
-        """Count running jobs by gateway."""
-
-    async def recover(self, now: datetime) -> int:
-        """Move every submitting job to unconfirmed, make every unfinished or undelivered job due; count the moved."""
-
-    async def cancel(self, job_id: str, *, user_id: int, now: datetime) -> bool:
-        """held -> cancelled, releasing the hold, if the job is that person's."""
-
-    async def begin_attempt(self, attempt: Attempt, *, next_at: datetime) -> bool:
-        """held -> submitting, with the attempt written. False also when spending is paused."""
-
-    async def accept(
-        self, job_id: str, *, number: int, gateway_job_id: str, billing: Billing, now: datetime, next_at: datetime
-    ) -> bool:
-        """submitting or unconfirmed -> running."""
-
-    async def leave_unconfirmed(self, job_id: str, *, now: datetime, next_at: datetime) -> bool:
-        """submitting -> unconfirmed."""
-
-    async def finish(
-        self, job_id: str, *, address: str | None, until: datetime | None, billing: Billing | None, now: datetime
-    ) -> bool:
-        """running -> finished; also renews the address of a finished job. The job is due at once."""
-
-    async def store_video(self, job_id: str, *, video: Video, settle_microusd: int, now: datetime) -> bool:
-        """finished -> stored with the settle (none for a free job); delivery becomes due at once."""
-
-    async def store_late_video(self, job_id: str, *, video: Video, now: datetime) -> bool:
-        """Give a lost job its video, free of charge; delivery becomes due at once."""
-
-    async def end(self, job_id: str, *, states: tuple[JobState, ...], to: JobState, end: End, now: datetime) -> bool:
-        """One of `states` -> failed or lost, releasing the hold. The card is due at once."""
-
-    async def bill(self, job_id: str, *, number: int, billing: Billing) -> None:
-        """Correct what the gateway billed for an attempt."""
-
-    async def schedule(
-        self, job_id: str, *, state: JobState, next_at: datetime | None, slow: bool | None = None
-    ) -> None:
-        """Set when the job is due, if it is still in that state; else whoever moved it has set the time."""
-
-    async def card_posted(self, job_id: str, *, card: MessageRef, face: CardFace) -> None: ...
-
-    async def card_shown(self, job_id: str, *, face: CardFace) -> None:
-        """Note what the card shows."""
-
-    async def card_failed(self, job_id: str) -> None:
-        """Count a failed try to post the card or to show the end."""
-
-    async def pictures_posted(self, job_id: str, *, message: MessageRef) -> None: ...
-
-    async def delivered(self, job_id: str, *, message: MessageRef, now: datetime) -> bool:
-        """due -> posted."""
-
-    async def delivery_failed(self, job_id: str, *, next_at: datetime) -> None:
-        """Count a failed try; the delivery stays due."""
-
-    async def give_up_delivery(self, job_id: str, *, now: datetime) -> bool:
-        """due -> given_up."""
-
-    async def standings(
-        self, *, user_id: int, guild_id: int | None, limits: Limits, now: datetime
-    ) -> tuple[Standing, ...]:
-        """Return where a person, their guild and the whole bot stand, in the order of LimitKind."""
-
-    async def failures_today(self, *, user_id: int, now: datetime) -> int:
-        """Count the person's uncharged failures of the UTC day, as open_job does."""
-
-    async def usual_times_s(self, *, gateway: str, mode: Mode, resolution: Resolution, duration_s: int) -> list[float]:
-        """Return how long the newest (at most 50) finished jobs of that kind took from submission on, sorted."""
-
-    async def files_in_use(self) -> frozenset[str]:
-        """Return the library's names of unfinished jobs' pictures and of videos that are not delivered yet."""
-
-    async def books(self) -> list[JobBook]:
-        """Return every job's money, oldest first."""
-
-    async def paused(self) -> bool: ...
-
-    async def set_paused(self, paused: bool) -> None: ...
-
-    async def note(self, key: str) -> str | None:
-        """Return a small remembered fact, such as the hash of the synced commands."""
-
-    async def set_note(self, key: str, value: str) -> None: ...
+    def video_posted(self, *, seconds: float) -> None:
+        """A video is in its channel, so long after it was stored."""
 
 
 class Pictures(Protocol):
@@ -311,6 +169,12 @@ class Library(Protocol):
         Raises:
             VideoUnusable: it does not decode as a video.
         """
+
+    async def discard(self, names: Sequence[str]) -> None:
+        """Delete these files; one that is not there is no error."""
+
+    async def purge(self, *, before: datetime, keep: frozenset[str]) -> int:
+        """Delete every file last written before then, except the names in `keep`; return how many there were."""
 
     async def free_bytes(self) -> int: ...
 

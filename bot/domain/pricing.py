@@ -78,6 +78,25 @@ class Capabilities:
         return price or None
 
 
+@dataclass(frozen=True, slots=True)
+class PriceRowName:
+    """Names one price row by its gateway, mode, resolution and figures."""
+
+    gateway: str
+    mode: str
+    resolution: str
+    flat_microusd: int
+    second_microusd: int
+
+    def __str__(self) -> str:
+        return f"{self.gateway}/{self.mode}/{self.resolution}/{self.flat_microusd}/{self.second_microusd}"
+
+    @classmethod
+    def parsed(cls, text: str) -> "PriceRowName":
+        gateway, mode, resolution, flat, second = text.split("/")
+        return cls(gateway, mode, resolution, int(flat), int(second))
+
+
 class Overbilled:
     """The price rows that a gateway's bill has proved too low; they are unpriced until the operator changes them.
 
@@ -86,7 +105,7 @@ class Overbilled:
 
     def __init__(self, known: str | None, remember: Callable[[str], Awaitable[None]]) -> None:
         """`known` is what `remember` was given last: one row's name a line."""
-        self._rows = set((known or "").splitlines())
+        self._rows = {PriceRowName.parsed(line) for line in (known or "").splitlines()}
         self._remembered = set(self._rows)
         self._remember = remember
 
@@ -100,9 +119,13 @@ class Overbilled:
             self._rows.add(name)
             log.error("gateway billed more than its price, the mode is unpriced now row=%s", name)
         if self._remembered != self._rows:
-            await self._remember("\n".join(sorted(self._rows)))
+            await self._remember("\n".join(sorted(str(name) for name in self._rows)))
             self._remembered = set(self._rows)
         return True
+
+    def rows(self) -> list[PriceRowName]:
+        """Return the rows that are out of use."""
+        return sorted(self._rows, key=str)
 
     def without(self, capabilities: Capabilities, mode: Mode) -> Capabilities:
         """Return the capabilities without the rows that proved too low for this mode."""
@@ -114,5 +137,5 @@ class Overbilled:
         return capabilities if len(prices) == len(capabilities.prices) else replace(capabilities, prices=prices)
 
     @staticmethod
-    def _name(capabilities: Capabilities, mode: Mode, resolution: Resolution, row: PriceRow) -> str:
-        return f"{capabilities.gateway}/{mode}/{resolution}/{row.flat_microusd}/{row.second_microusd}"
+    def _name(capabilities: Capabilities, mode: Mode, resolution: Resolution, row: PriceRow) -> PriceRowName:
+        return PriceRowName(capabilities.gateway, mode, resolution, row.flat_microusd, row.second_microusd)

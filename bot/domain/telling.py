@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from bot.domain.errors import DeliveryFailed
 from bot.domain.job import FINAL_STATES, CardFace, Delivery, Ending, Job, JobState
 from bot.domain.job_views import JobViews
-from bot.domain.ports import CardView, Clock, End, Messenger, Store
+from bot.domain.line import LINE_MAX_S
+from bot.domain.ports import CardView, Clock, Measures, Messenger
+from bot.domain.store import End, Store
 
 log = logging.getLogger(__name__)
 
-LINE_MAX_S = 3_600.0
 _DELIVERY_DELAYS_S = (1.0, 2.0, 4.0, 8.0)
 _DELIVERY_OFTEN_S = 15.0
 _DELIVERY_OFTEN_FOR_S = 600.0
@@ -30,16 +31,30 @@ def delivery_delay_s(count: int, waited_s: float) -> float:
 
 
 class Teller:
-    """Keeps what people see in step with the job. `started_at`: a message of before may exist without our knowing."""
+    """Keeps what people see in step with the job.
+
+    `started_at`: a message of before may exist without our knowing. `restored_at`: so may any message of a job that is
+    older than the last restore of a backup; None where there was none.
+    """
 
     def __init__(
-        self, *, store: Store, messenger: Messenger, views: JobViews, clock: Clock, started_at: datetime
+        self,
+        *,
+        store: Store,
+        messenger: Messenger,
+        views: JobViews,
+        measures: Measures,
+        clock: Clock,
+        started_at: datetime,
+        restored_at: datetime | None = None,
     ) -> None:
         self._store = store
         self._messenger = messenger
         self._views = views
         self._clock = clock
+        self._measures = measures
         self._started_at = started_at
+        self._restored_at = restored_at
         self._estimates: dict[str, datetime] = {}
         self._places: dict[str, int] = {}
         # Messages whose posting has begun and is not written down: they may be there.
@@ -57,9 +72,12 @@ class Teller:
             return True
         line_ends_at = job.created_at + timedelta(seconds=LINE_MAX_S)
         if job.card is not None:
-            await self._store.schedule(job.job_id, state=JobState.HELD, next_at=line_ends_at)
+            # A job that must not be submitted yet wakes the runner when it may.
+            waits_until = job.not_before if job.not_before is not None and job.not_before > now else line_ends_at
+            next_at = min(waits_until, line_ends_at)
+            await self._store.schedule(job.job_id, state=JobState.HELD, next_at=next_at)
             return True
-        look_first = job.card_count > 0 or self._may_be_there(f"card {job.job_id}", since=job.created_at)
+        look_first = job.card_count > 0 or self._may_be_there("card", job, since=job.created_at)
         view = await self._views.view(job)
         try:
             card = await self._messenger.post_card(view, look_first=look_first)
@@ -81,11 +99,13 @@ class Teller:
         log.info("card posted job_id=%s", job.job_id)
         return True
 
-    def _may_be_there(self, message: str, *, since: datetime) -> bool:
+    def _may_be_there(self, message: str, job: Job, *, since: datetime) -> bool:
         """Say whether a message may be there already, and note that its posting begins."""
-        begun = message in self._begun
-        self._begun.add(message)
-        return begun or since < self._started_at
+        key = f"{message} {job.job_id}"
+        begun = key in self._begun
+        self._begun.add(key)
+        restored = self._restored_at is not None and job.created_at < self._restored_at
+        return begun or restored or since < self._started_at
 
     async def refresh_card(self, job_id: str) -> None:
         """Show an unfinished job's present face; a failure is only logged, since the next change shows it again."""
@@ -132,7 +152,7 @@ class Teller:
         """Post the video; once it is there, the card shrinks to a link."""
         now = self._clock.now()
         since = job.delivery_since or now
-        look_first = job.delivery_count > 0 or self._may_be_there(f"video {job.job_id}", since=since)
+        look_first = job.delivery_count > 0 or self._may_be_there("video", job, since=since)
         view = await self._views.view(job)
         try:
             message = await self._messenger.post_video(view, look_first=look_first)
@@ -151,6 +171,7 @@ class Teller:
             return
         if await self._store.delivered(job.job_id, message=message, now=self._clock.now()):
             log.info("video posted job_id=%s", job.job_id)
+            self._measures.video_posted(seconds=(self._clock.now() - since).total_seconds())
         self._begun.discard(f"video {job.job_id}")
 
     async def show_end(self, job: Job) -> bool:
@@ -173,7 +194,7 @@ class Teller:
                         raise
                     log.warning("card is gone job_id=%s: %s", job.job_id, error)
             if job.face in _ENDS_WITHOUT_VIDEO:
-                look_first = job.card_count > 0 or self._may_be_there(f"end {job.job_id}", since=job.since_at)
+                look_first = job.card_count > 0 or self._may_be_there("end", job, since=job.since_at)
                 await self._messenger.explain(view, look_first=look_first)
         except DeliveryFailed as error:
             return await self._tell_again(job, error)

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bot.domain import prompt as prompts
+from bot.domain.breakers import Breakers
 from bot.domain.errors import (
     DeliveryFailed,
     NotYourJob,
@@ -23,10 +24,11 @@ from bot.domain.job import FINAL_STATES, Job, JobState, MessageRef
 from bot.domain.job_runner import JobRunner
 from bot.domain.job_views import JobViews
 from bot.domain.offers import Offer, Serving, choose, offers, wish_of
-from bot.domain.ports import CardView, Clock, Gateway, Library, Messenger, Opening, Pictures, Store
+from bot.domain.ports import CardView, Clock, Gateway, Library, Messenger, Pictures
 from bot.domain.pricing import ModeCapability, Overbilled
 from bot.domain.quota import FAILURES_PER_DAY_MAX, Limits, Standing
 from bot.domain.request import GATEWAY_AUTO, PICTURE_COUNTS, RATIO_DEFAULT, Ask, Image, Mode, VideoRequest
+from bot.domain.store import Opening, Store
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +80,7 @@ class VideoService:
         views: JobViews,
         serving: Serving,
         overbilled: Overbilled,
+        breakers: Breakers,
         limits: Limits,
         clock: Clock,
     ) -> None:
@@ -90,13 +93,15 @@ class VideoService:
         self._views = views
         self._serving = serving
         self._overbilled = overbilled
+        self._breakers = breakers
         self._limits = limits
         self._clock = clock
 
     def offers(self, ask: Ask) -> list[Offer]:
         """Return what each gateway would take, at once and without I/O: for autocomplete."""
         known = [self._overbilled.without(gateway.capabilities, ask.mode) for gateway in self._gateways.values()]
-        return offers(known, wish_of(ask), may_pay=self._may_pay(ask))
+        out = {name for name in self._gateways if self._breakers.is_out(name)}
+        return offers(known, wish_of(ask), may_pay=self._may_pay(ask), out=out)
 
     def _may_pay(self, ask: Ask) -> bool:
         return self._serving.may_pay(ask.place, user_id=ask.user_id)
@@ -215,7 +220,7 @@ class VideoService:
 
     async def _own(self, job_id: str, user_id: int) -> Job:
         job = await self._store.job(job_id.strip(" `").casefold())
-        if job is None or job.user_id != user_id:
+        if job is None or job.user_id != user_id or job.is_erased:
             raise NotYourJob
         return job
 

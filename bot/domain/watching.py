@@ -9,9 +9,10 @@ from enum import Enum, auto
 from bot.domain.errors import GatewayUnavailable, Refusal, VideoUnusable
 from bot.domain.job import BilledSource, Delivery, Ending, Job, JobState, Video
 from bot.domain.job_views import JobViews
-from bot.domain.ports import Billing, Clock, End, Gateway, Library, Progress, Reading, Store
+from bot.domain.ports import Clock, Gateway, Library, Measures, Progress, Reading
 from bot.domain.pricing import Overbilled
 from bot.domain.request_pace import RequestPace
+from bot.domain.store import Billing, End, Store
 from bot.domain.watch_times import WatchTimes
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Watcher:
         library: Library,
         views: JobViews,
         overbilled: Overbilled,
+        measures: Measures,
         times: WatchTimes,
         clock: Clock,
     ) -> None:
@@ -62,6 +64,7 @@ class Watcher:
         self._library = library
         self._views = views
         self._overbilled = overbilled
+        self._measures = measures
         self._times = times
         self._clock = clock
         self._looks: dict[str, int] = {}
@@ -89,10 +92,10 @@ class Watcher:
         if video is None:
             await self._try_again(job)
             return
-        await self._store.store_video(
-            job.job_id, video=video, settle_microusd=_settle_microusd(job), now=self._clock.now()
-        )
-        log.info("video stored job_id=%s bytes=%d", job.job_id, video.bytes_count)
+        now = self._clock.now()
+        if await self._store.store_video(job.job_id, video=video, settle_microusd=_settle_microusd(job), now=now):
+            log.info("video stored job_id=%s bytes=%d", job.job_id, video.bytes_count)
+            self._measures.video_stored(job.request.gateway, seconds=(now - job.created_at).total_seconds())
         self._forget(job)
 
     async def look_late(self, job: Job) -> None:
@@ -109,6 +112,8 @@ class Watcher:
         except GatewayUnavailable:
             log.info("lost job cannot be read job_id=%s", job.job_id)
             return
+        if not await self._named(job):
+            return
         if reading.video_address is None or reading.progress is not Progress.FINISHED:
             return
         video = await self._bring_in(job, reading.video_address)
@@ -116,15 +121,23 @@ class Watcher:
             await self._store.store_late_video(job.job_id, video=video, now=self._clock.now())
 
     async def lose(self, job: Job) -> None:
-        """End an unconfirmed job whose task life is over; what it may have cost is booked as the operator's loss."""
-        billing = Billing(job.request.price_microusd, BilledSource.PRICE)
-        await self._lose(job, billing)
+        """End an unconfirmed job that is still so; what it may have cost is booked as the operator's loss."""
+        await self._lose(job, Billing(_price_microusd(job), BilledSource.PRICE))
+
+    async def _named(self, job: Job) -> bool:
+        """Write down the id that a callback named for a lost job; False where it is another job's."""
+        attempt = job.attempt
+        if attempt is None or attempt.gateway_job_id is not None or attempt.hinted_gateway_job_id is None:
+            return True
+        return await self._store.name_attempt(
+            job.job_id, number=attempt.number, gateway_job_id=attempt.hinted_gateway_job_id
+        )
 
     async def _read(self, job: Job) -> Reading:
-        attempt = job.attempt
-        if attempt is None or attempt.gateway_job_id is None:
+        attempt, gateway_job_id = job.attempt, _known_id(job)
+        if attempt is None or gateway_job_id is None:
             raise GatewayUnavailable(job.request.gateway, "no gateway job id")
-        reading = await self._gateways[attempt.gateway].read(attempt.gateway_job_id)
+        reading = await self._gateways[attempt.gateway].read(gateway_job_id)
         self._heard[attempt.gateway] = (job.job_id, self._clock.now())
         return reading
 
@@ -140,7 +153,7 @@ class Watcher:
         log.info("gateway finished job_id=%s address=%s", job.job_id, "yes" if reading.video_address else "not yet")
 
     async def _check_bill(self, job: Job, reading: Reading) -> None:
-        if (reading.billed_microusd or 0) > job.request.price_microusd:
+        if (reading.billed_microusd or 0) > _price_microusd(job):
             await self._overbilled.add(self._gateways[job.request.gateway].capabilities, job.request)
 
     async def _fail(self, job: Job, reading: Reading) -> None:
@@ -198,7 +211,7 @@ class Watcher:
         log.error("job is lost job_id=%s state=%s", job.job_id, job.state.value)
         await self._store.end(
             job.job_id,
-            states=(JobState.UNCONFIRMED, JobState.RUNNING),
+            states=(job.state,),
             to=JobState.LOST,
             end=End(Ending.TASK_LIFE_OVER, billing=billing),
             now=self._clock.now(),
@@ -264,8 +277,20 @@ class Watcher:
 
 def is_late(job: Job) -> bool:
     """Say whether a job is lost with a gateway job id, so that its video may still turn up."""
-    has_id = job.attempt is not None and job.attempt.gateway_job_id is not None
-    return job.state is JobState.LOST and job.delivery is Delivery.NONE and has_id
+    return job.state is JobState.LOST and job.delivery is Delivery.NONE and _known_id(job) is not None
+
+
+def _known_id(job: Job) -> str | None:
+    """Return the gateway's id of a job, for a lost one also an id that a callback named."""
+    if job.attempt is None:
+        return None
+    hinted = job.attempt.hinted_gateway_job_id if job.state is JobState.LOST else None
+    return job.attempt.gateway_job_id or hinted
+
+
+def _price_microusd(job: Job) -> int:
+    """Return what the job's gateway asks: after a failover that may be less than the hold."""
+    return job.attempt.price_microusd if job.attempt is not None else job.request.price_microusd
 
 
 def _billing(reading: Reading) -> Billing | None:
@@ -277,8 +302,8 @@ def _billing(reading: Reading) -> Billing | None:
 
 
 def _settle_microusd(job: Job) -> int:
-    """The smaller of the hold and what the gateway reported; without a report the hold."""
-    price = job.request.price_microusd
+    """The smaller of the gateway's price, at most the hold, and what it reported; without a report its price."""
+    price = _price_microusd(job)
     attempt = job.attempt
     if attempt and attempt.billed_source is BilledSource.REPORTED and attempt.billed_microusd:
         return min(price, attempt.billed_microusd)

@@ -49,7 +49,7 @@ def job_card(view: CardView, *, pictures: Sequence[str] = (), place_shown_max: i
     job = view.job
     if job.face is CardFace.DELIVERED:
         return delivered_card(view, link=None)
-    items: list[ui.Item[Layout]] = [text(f"**{shown(job.request.prompt)}**", _facts(view), *_remarks(view))]
+    items: list[ui.Item[Layout]] = [text(f"**{_title(job)}**", _facts(view), *_remarks(view))]
     if pictures:
         items.append(gallery(pictures, [_picture_words(job, n) for n in range(1, len(pictures) + 1)]))
     if job.face in _STEP_OF_FACE:
@@ -63,8 +63,8 @@ def job_card(view: CardView, *, pictures: Sequence[str] = (), place_shown_max: i
 
 def delivered_card(view: CardView, *, link: str | None) -> Layout:
     """Return what the card shrinks to once the video is a message of its own."""
-    prompt = shown(view.job.request.prompt, lines_max=1, characters_max=100)
-    return boxed(Accent.GREEN, text(f"{prompt}{DOT}{f'video: {link}' if link else 'video posted'}"))
+    title = _title(view.job, lines_max=1, characters_max=100)
+    return boxed(Accent.GREEN, text(f"{title}{DOT}{f'video: {link}' if link else 'video posted'}"))
 
 
 def video_message(view: CardView, *, address: str, ping: bool) -> Layout:
@@ -103,6 +103,11 @@ def explanation(view: CardView) -> Layout:
 def knock_text(prompt: str) -> str:
     """Return what opens a private job in the requester's direct messages."""
     return f"You asked for a private video: **{shown(prompt)}**\nIts card and the video come here."
+
+
+def _title(job: Job, *, lines_max: int = 3, characters_max: int = 300) -> str:
+    """Return the beginning of the prompt; once its content is deleted, that."""
+    return shown(job.request.prompt, lines_max=lines_max, characters_max=characters_max) or "(prompt deleted)"
 
 
 def _requester(job: Job) -> str:

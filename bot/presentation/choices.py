@@ -30,6 +30,7 @@ _WHY = {
     Unavailable.GUILD_NOT_SERVED: "not open here",
     Unavailable.NEEDS_PICTURES: "needs reference pictures",
     Unavailable.MODE: "cannot do this",
+    Unavailable.OUT: "takes no jobs at the moment",
 }
 
 

@@ -16,6 +16,9 @@ _OF_ENDING = {
     Ending.UNPRICED: "{gateway} has no price that can be relied on any more, so it was never started.",
     Ending.TASK_LIFE_OVER: "{gateway} never finished this job.",
     Ending.TOO_MANY_FAILURES: "Too many of your videos failed today without a charge, so it was never started.",
+    Ending.RESTORED: (
+        "This was in line when the bot's database was restored from a backup, so it was not started again."
+    ),
 }
 
 _OF_REFUSAL = {

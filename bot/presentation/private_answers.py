@@ -126,6 +126,8 @@ def _entry(view: CardView) -> tuple[str, str]:
     return f"**{shown(job.request.prompt, lines_max=1, characters_max=80)}**", DOT.join(facts)
 
 
+# What stands in help in the place of a price that could not be had now.
+_HELP_WHY = {Unavailable.GUILD_NOT_SERVED: "not open here", Unavailable.OUT: "takes no jobs at the moment"}
 _EXAMPLES = (
     "/video text prompt: A paper boat sails down a rainy street, camera low",
     "/video image image: (your picture) prompt: The curtains move, the cat looks up duration: 8",
@@ -148,7 +150,7 @@ def help_card(offers: Sequence[Offer]) -> Layout:
     )
     limits = (
         "`/video quota` shows what you have left. `/video status`, `history` and `show` find your videos again; "
-        "`/video cancel` works while one is in line."
+        "`/video cancel` works while one is in line. `/video privacy` gives you all your data, or deletes it."
     )
     return boxed(
         Accent.GREY,
@@ -167,8 +169,8 @@ def _cost(offer: Offer) -> str:
         return f"{facts.title}: {FREE}, pictures in slow moves, no generated video{DOT}{modes}"
     if not facts.configured:
         return f"{title}: no key here"
-    if isinstance(offer.problem, GatewayRejected) and offer.problem.why is Unavailable.GUILD_NOT_SERVED:
-        return f"{title}: not open here"
+    if isinstance(offer.problem, GatewayRejected) and offer.problem.why in _HELP_WHY:
+        return f"{title}: {_HELP_WHY[offer.problem.why]}"
     prices = [
         f"{show_usd(price_microusd)} at {resolution.value}"
         for resolution in Resolution

@@ -3,11 +3,14 @@
 from functools import singledispatch
 
 from bot.domain.errors import (
+    BindProblem,
+    BindRejected,
     DeliveryFailed,
     DirectMessagesClosed,
     GatewayRejected,
     InvariantBroken,
     LimitKind,
+    NotAnOperator,
     NotYourJob,
     OptionRejected,
     Paused,
@@ -151,25 +154,46 @@ def _choices(allowed: tuple[str, ...]) -> str:
     return listed(list(allowed), last="or") if allowed else ""
 
 
+_GATEWAYS = {
+    Unavailable.NO_SUCH_GATEWAY: ("There is no gateway “{title}”; there are {allowed}.", ""),
+    Unavailable.NO_KEY: ("{title} has no key here.", "Choose another gateway; the operator can set the key."),
+    Unavailable.NO_PRICE: (
+        "{title} has no price for this here, and nothing is bought without one.",
+        "Choose another gateway; the operator can set the price.",
+    ),
+    Unavailable.GUILD_NOT_SERVED: (
+        "{title} is not open here: the operator decides which servers may use paid gateways.",
+        "`gateway:animatic` makes a free preview.",
+    ),
+    Unavailable.NEEDS_PICTURES: ("{title} needs reference pictures.", "Use `/video reference`, or another gateway."),
+    Unavailable.MODE: ("{title} cannot do `/video {command}`.", "Choose another gateway."),
+    Unavailable.OUT: (
+        "{title} takes no jobs at the moment.",
+        "Choose another gateway or `gateway:auto`, or ask again later; the operator is told.",
+    ),
+}
+
+
+_ALL_OUT = (
+    "No gateway that can make this takes jobs at the moment.",
+    "Ask again later, the operator is told; `gateway:animatic` makes a free preview.",
+)
+
+
 @reply.register
 def _gateway(error: GatewayRejected) -> str:
-    title = shown(error.gateway_title, lines_max=1, characters_max=60)
-    match error.why:
-        case Unavailable.NO_SUCH_GATEWAY:
-            wrong = f"There is no gateway “{title}”; there are {listed(list(error.allowed))}."
-            return _refusal(wrong)
-        case Unavailable.NO_KEY:
-            return _refusal(f"{title} has no key here.", "Choose another gateway; the operator can set the key.")
-        case Unavailable.NO_PRICE:
-            wrong = f"{title} has no price for this here, and nothing is bought without one."
-            return _refusal(wrong, "Choose another gateway; the operator can set the price.")
-        case Unavailable.GUILD_NOT_SERVED:
-            wrong = f"{title} is not open here: the operator decides which servers may use paid gateways."
-            return _refusal(wrong, "`gateway:animatic` makes a free preview.")
-        case Unavailable.NEEDS_PICTURES:
-            return _refusal(f"{title} needs reference pictures.", "Use `/video reference`, or another gateway.")
-        case Unavailable.MODE:
-            return _refusal(f"{title} cannot do `/video {MODE_WORDS[error.mode]}`.", "Choose another gateway.")
+    all_out = error.why is Unavailable.OUT and not error.gateway_title
+    wrong, now = _ALL_OUT if all_out else _GATEWAYS[error.why]
+    words = {
+        "title": shown(error.gateway_title, lines_max=1, characters_max=60),
+        "allowed": _and(error.allowed),
+        "command": MODE_WORDS[error.mode],
+    }
+    return _refusal(wrong.format(**words), now)
+
+
+def _and(names: tuple[str, ...]) -> str:
+    return listed(list(names)) if names else ""
 
 
 @reply.register
@@ -214,6 +238,23 @@ def _previews(error: TooManyPreviews) -> str:
 @reply.register
 def _paused(_: Paused) -> str:
     return _refusal("The operator has paused new videos.", "Those already under way go on. Ask again later.")
+
+
+@reply.register
+def _not_an_operator(_: NotAnOperator) -> str:
+    return "Only the bot's operators may do this. Nothing was changed."
+
+
+@reply.register
+def _bind(error: BindRejected) -> str:
+    match error.problem:
+        case BindProblem.NOT_UNCONFIRMED:
+            return "This job is not unconfirmed, or not any more. Nothing was changed."
+        case BindProblem.NOT_READABLE:
+            wrong = f"{error.gateway_title} shows no job of that id, or cannot be asked just now. Nothing was changed."
+            return f"{wrong}\nCompare the id with the one {error.gateway_title} gives, and try again."
+        case BindProblem.TAKEN:
+            return f"{error.gateway_title} gave that id to another job here. Nothing was changed."
 
 
 @reply.register

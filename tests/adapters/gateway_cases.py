@@ -137,6 +137,7 @@ def attempt_for(gateway: Gateway, submission: Submission, *, key: str = "job-1-1
         idempotency_key=key,
         callback_token="token",
         submitted_at=datetime(2026, 11, 20, tzinfo=UTC),
+        price_microusd=submission.request.price_microusd,
     )
 
 

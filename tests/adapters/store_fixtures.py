@@ -7,9 +7,9 @@ from itertools import count
 from bot.adapters.store.sqlite import SqliteStore
 from bot.domain.errors import Refusal
 from bot.domain.job import Attempt, BilledSource, Ending, Job, JobState, MessageRef, Video
-from bot.domain.ports import Billing, End, Opening
 from bot.domain.quota import Limits
 from bot.domain.request import Image, Mode, Resolution, VideoRequest
+from bot.domain.store import Billing, End, Opening
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
@@ -28,7 +28,7 @@ def job_id_of(number: int) -> str:
     return "".join(_ALPHABET[number >> shift & 31] for shift in range(75, -1, -5))
 
 
-def request(price_microusd: int = PRICE, gateway: str = "hiapi") -> VideoRequest:
+def request(price_microusd: int = PRICE, gateway: str = "hiapi", *, pinned: bool = True) -> VideoRequest:
     return VideoRequest(
         mode=Mode.REFERENCE,
         prompt="A boat 🚤 by [Image 1]",
@@ -36,7 +36,7 @@ def request(price_microusd: int = PRICE, gateway: str = "hiapi") -> VideoRequest
         ratio="16:9",
         duration_s=5,
         gateway=gateway,
-        pinned=True,
+        pinned=pinned,
         price_microusd=price_microusd,
         seed=7,
         negative_prompt="rain",
@@ -44,7 +44,7 @@ def request(price_microusd: int = PRICE, gateway: str = "hiapi") -> VideoRequest
     )
 
 
-def opening(price_microusd: int = PRICE, gateway: str = "hiapi", **changes: object) -> Opening:
+def opening(price_microusd: int = PRICE, gateway: str = "hiapi", *, pinned: bool = True, **changes: object) -> Opening:
     number = next(_numbers)
     base = Opening(
         job_id=job_id_of(number),
@@ -52,7 +52,7 @@ def opening(price_microusd: int = PRICE, gateway: str = "hiapi", **changes: obje
         user_id=USER,
         guild_id=GUILD,
         channel_id=CHANNEL,
-        request=request(price_microusd, gateway),
+        request=request(price_microusd, gateway, pinned=pinned),
         images=(IMAGE, replace(IMAGE, name="b.png", note="")),
         limits=UNLIMITED,
         failures_max=5,
@@ -72,6 +72,7 @@ def attempt(job: Job, number: int = 1, at: datetime = NOW) -> Attempt:
         idempotency_key=f"key-{job.job_id}-{number}",
         callback_token=f"token-{job.job_id}-{number}",
         submitted_at=at,
+        price_microusd=job.request.price_microusd,
     )
 
 
@@ -115,6 +116,17 @@ async def accept(store: SqliteStore, job: Job, at: datetime = NOW) -> None:
         next_at=at,
     )
     assert moved
+
+
+async def told(store: SqliteStore, state: JobState, at: datetime = NOW, **changes: object) -> Job:
+    """Open a job, walk it to a final state and show people everything of it, so that nothing is left to do."""
+    job = await open_in(store, state, at, **changes)
+    if state is JobState.STORED:
+        assert await store.delivered(job.job_id, message=CARD, now=at)
+        job = await get(store, job.job_id)
+    await store.card_posted(job.job_id, card=CARD, face=job.face)
+    await store.schedule(job.job_id, state=state, next_at=None)
+    return await get(store, job.job_id)
 
 
 async def get(store: SqliteStore, job_id: str) -> Job:

@@ -34,7 +34,7 @@ def image(name: str = "a.jpg", width: int = 900, height: int = 1200) -> Image:
 
 
 def attempt(body: bytes, key: str = "key1") -> Attempt:
-    return Attempt("job1", 1, "animatic", "animatic", body, key, "token", datetime(2026, 11, 20, tzinfo=UTC))
+    return Attempt("job1", 1, "animatic", "animatic", body, key, "token", datetime(2026, 11, 20, tzinfo=UTC), 0)
 
 
 def body_of(gateway: Animatic, *images: Image, mode: Mode = Mode.TEXT, ratio: str | None = "16:9") -> bytes:

@@ -93,6 +93,12 @@ async def test_an_address_where_nobody_answers_is_one_sentence() -> None:
         await GallopBot(api_url="http://127.0.0.1:9/api/v10").log_in("token")
 
 
+async def test_a_discord_that_lets_nobody_in_for_an_hour_is_one_sentence(sandbox: SandboxDiscord) -> None:
+    sandbox.faults.answer("GET .*/users/@me$", 429, retry_after_s=3600)
+    with pytest.raises(StartFailed, match=r"^Discord could not be reached at"):
+        await GallopBot(api_url=sandbox.api_url).log_in(sandbox.bot_token)
+
+
 async def test_the_operators_are_the_configured_ones_else_the_applications_owner(sandbox: SandboxDiscord) -> None:
     bot = GallopBot(api_url=sandbox.api_url)
     await bot.log_in(sandbox.bot_token)

@@ -136,12 +136,17 @@ async def test_a_message_that_came_without_its_video_is_no_delivery(scene: Scene
     scene.stage.sandbox.world.observers.append(lose_the_gallery)
     with pytest.raises(DeliveryFailed) as failed:
         await scene.video(job)
+    # As long as Discord knows the nonce, it hands out the message that was taken back.
+    with pytest.raises(DeliveryFailed) as again:
+        await scene.video(job, look_first=True)
     scene.stage.sandbox.faults.forget_nonces()
     await scene.video(job, look_first=True)
 
     [message] = scene.stage.channel.messages
     assert not failed.value.permanent
+    assert not again.value.permanent
     assert [media.filename for media in message.media] == [f"{JOB_ID}.mp4"]
+    assert scene.stage.member.dm.messages == []
 
 
 async def test_an_explanation_is_found_again_though_the_card_is_gone(scene: Scene) -> None:
@@ -249,6 +254,49 @@ async def test_a_video_in_the_direct_messages_is_found_when_the_channel_is_open_
 
     assert len(scene.videos_in(scene.stage.member.dm)) == 1
     assert scene.videos_in(scene.stage.channel) == []
+
+
+async def test_a_hidden_channel_that_surely_refused_keeps_nothing_from_the_direct_messages(scene: Scene) -> None:
+    job = scene.stage.stored_job()
+    await permit(scene, scene.stage.channel, bits.EVERYONE & ~bits.VIEW_CHANNEL)
+    scene.stage.sandbox.faults.answer("POST .*/users/@me/channels", 503)
+    with pytest.raises(DeliveryFailed):
+        await scene.video(job)
+    scene.stage.clock.turn(NONCE_LIFE_S + 1)
+
+    await scene.video(job, look_first=True)
+
+    assert len(scene.videos_in(scene.stage.member.dm)) == 1
+
+
+async def test_a_video_in_a_threads_channel_is_found_though_the_thread_is_gone(scene: Scene) -> None:
+    thread = scene.stage.channel.add_thread("ideas")
+    thread.archive()
+    job = scene.stage.stored_job(channel_id=thread.id)
+    scene.stage.sandbox.faults.drop_after(f"/channels/{scene.stage.channel.id}/messages")
+    with pytest.raises(DeliveryFailed):
+        await scene.video(job)
+    thread.delete()
+
+    await scene.video(job, look_first=True)
+
+    assert len(scene.videos_in(scene.stage.channel)) == 1
+    assert scene.stage.member.dm.messages == []
+
+
+async def test_a_video_that_may_be_in_a_place_we_cannot_read_goes_to_no_other(scene: Scene) -> None:
+    job = scene.stage.stored_job()
+    scene.stage.sandbox.faults.drop_after(MESSAGES)
+    with pytest.raises(DeliveryFailed):
+        await scene.video(job)
+    await permit(scene, scene.stage.channel, bits.EVERYONE & ~bits.VIEW_CHANNEL)
+
+    with pytest.raises(DeliveryFailed) as failed:
+        await scene.video(job, look_first=True)
+
+    assert failed.value.permanent
+    assert len(scene.videos_in(scene.stage.channel)) == 1
+    assert scene.stage.member.dm.messages == []
 
 
 async def test_where_history_is_closed_a_fresh_nonce_still_allows_a_repeat(scene: Scene) -> None:
@@ -574,8 +622,8 @@ async def test_a_knock_at_a_closed_door_says_so(scene: Scene) -> None:
         await scene.messenger.knock(user_id=scene.stage.member.id, prompt="A paper boat", key="1")
 
 
-async def test_an_unclear_knock_is_no_closed_door(scene: Scene) -> None:
-    scene.stage.sandbox.faults.drop_before(MESSAGES)
+async def test_an_unclear_knock_is_repeated_once_and_is_no_closed_door(scene: Scene) -> None:
+    scene.stage.sandbox.faults.drop_before(MESSAGES, times=2)
 
     with pytest.raises(DeliveryFailed):
         await scene.messenger.knock(user_id=scene.stage.member.id, prompt="A paper boat", key="1")
@@ -584,7 +632,6 @@ async def test_an_unclear_knock_is_no_closed_door(scene: Scene) -> None:
 async def test_a_place_is_judged_by_what_is_known_of_it(scene: Scene) -> None:
     job = scene.stage.job()
     other_guild = replace(job, guild_id=1, channel_id=2)
-    unknown_channel = replace(job, channel_id=2)
     private = scene.stage.job(private=True)
     before = await scene.messenger.may_deliver(job)
     await permit(scene, scene.stage.channel, bits.EVERYONE & ~bits.ATTACH_FILES)
@@ -592,8 +639,19 @@ async def test_a_place_is_judged_by_what_is_known_of_it(scene: Scene) -> None:
     assert before
     assert not await scene.messenger.may_deliver(job)
     assert not await scene.messenger.may_deliver(other_guild)
-    assert await scene.messenger.may_deliver(unknown_channel)
     assert await scene.messenger.may_deliver(private)
+
+
+async def test_a_place_that_is_not_known_is_asked_for_and_unclear_is_yes(scene: Scene) -> None:
+    thread = scene.stage.channel.add_thread("ideas")
+    thread.archive(locked=False)
+    archived = scene.stage.job(channel_id=thread.id)
+    unknown = scene.stage.job(channel_id=2)
+
+    assert await scene.messenger.may_deliver(archived)
+    assert not await scene.messenger.may_deliver(unknown)
+    scene.stage.sandbox.faults.answer("GET .*/channels/2$", 503)
+    assert await scene.messenger.may_deliver(unknown)
 
 
 async def test_a_transfer_has_a_time_limit(scene: Scene) -> None:
@@ -603,6 +661,29 @@ async def test_a_transfer_has_a_time_limit(scene: Scene) -> None:
     with pytest.raises(DeliveryFailed) as failed:
         await messenger.post_video(view_of(scene.stage.stored_job()), look_first=False)
     fault.release()
+
+    assert not failed.value.permanent
+
+
+async def test_a_post_given_up_while_the_whole_bot_is_rate_limited_closes_discord_to_nobody(scene: Scene) -> None:
+    messenger = messenger_on(scene.stage, scene.fitting, scene.folder, None, timeout_s=0.05)
+    scene.stage.sandbox.faults.answer(MESSAGES, 429, is_global=True, retry_after_s=0.3)
+    job = scene.stage.stored_job()
+    with pytest.raises(DeliveryFailed):
+        await messenger.post_video(view_of(job), look_first=False)
+
+    async with asyncio.timeout(5):
+        await scene.video(job, look_first=True)
+
+    assert len(scene.videos_in(scene.stage.channel)) == 1
+
+
+async def test_a_channel_closed_for_long_is_not_waited_for(scene: Scene) -> None:
+    scene.stage.sandbox.faults.answer(MESSAGES, 429, retry_after_s=3600)
+
+    async with asyncio.timeout(5):
+        with pytest.raises(DeliveryFailed) as failed:
+            await scene.video(scene.stage.stored_job())
 
     assert not failed.value.permanent
 
@@ -643,6 +724,11 @@ class Answered:
         (403, 50013, Failure.FORBIDDEN),
         (403, 50007, Failure.FORBIDDEN),
         (400, 50083, Failure.FORBIDDEN),
+        (403, 50083, Failure.FORBIDDEN),
+        (400, 160005, Failure.FORBIDDEN),
+        (400, 160006, Failure.FORBIDDEN),
+        (400, 240000, Failure.FORBIDDEN),
+        (429, 30046, Failure.FORBIDDEN),
         (413, 0, Failure.TOO_LARGE),
         (400, 40005, Failure.TOO_LARGE),
         (403, 160002, Failure.NO_REPLY),

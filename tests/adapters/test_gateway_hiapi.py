@@ -161,12 +161,54 @@ async def test_an_envelope_that_is_not_hiapis_refuses_nothing(body: object) -> N
         await submit(403, body)
 
 
-@pytest.mark.parametrize("code", ["IDEMPOTENCY_KEY_PROCESSING", "IDEMPOTENCY_KEY_MISMATCH"])
-async def test_idempotency_answers_leave_the_submission_unconfirmed(code: str) -> None:
-    status = 409 if code.endswith("PROCESSING") else 422
+async def unconfirmed(status: int, body: object, after: str | None = None) -> SubmissionUnconfirmed:
+    headers = {"Retry-After": after} if after else {}
+    gateway = hiapi(lambda _: httpx.Response(status, json=body, headers=headers))
+    with pytest.raises(SubmissionUnconfirmed) as caught:
+        await gateway.submit(any_attempt(gateway))
+    await gateway.aclose()
+    return caught.value
 
-    with pytest.raises(SubmissionUnconfirmed):
-        await submit(status, {"code": status, "message": "no", "data": None, "error_code": code})
+
+def idempotency_answer(status: int, code: str) -> dict[str, object]:
+    return {"code": status, "message": "no", "data": None, "error_code": code}
+
+
+@pytest.mark.parametrize(("after", "expected_s"), [("5", 5.0), ("900", 60.0), ("soon", None), (None, None)])
+async def test_409_says_when_the_first_post_may_have_its_answer(after: str | None, expected_s: float | None) -> None:
+    error = await unconfirmed(409, idempotency_answer(409, "IDEMPOTENCY_KEY_PROCESSING"), after)
+
+    assert (error.retry_after_s, error.mismatch) == (expected_s, False)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        idempotency_answer(422, "IDEMPOTENCY_KEY_MISMATCH"),
+        {"error": {"code": "idempotency_key_mismatch", "type": "hiapi_error", "message": "no"}},
+    ],
+)
+async def test_422_for_other_bytes_under_the_key_is_a_mismatch(body: object) -> None:
+    error = await unconfirmed(422, body, "5")
+
+    assert (error.retry_after_s, error.mismatch) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (422, idempotency_answer(422, "INVALID_REQUEST")),
+        (422, None),
+        (500, idempotency_answer(500, "IDEMPOTENCY_KEY_MISMATCH")),
+        (409, idempotency_answer(409, "IDEMPOTENCY_KEY_MISMATCH")),
+    ],
+)
+async def test_no_other_answer_is_a_mismatch(status: int, body: object) -> None:
+    assert not (await unconfirmed(status, body)).mismatch
+
+
+async def test_a_server_error_says_nothing_of_the_first_post() -> None:
+    assert (await unconfirmed(500, None, "5")).retry_after_s is None
 
 
 async def test_a_200_whose_code_refuses_is_unconfirmed() -> None:

@@ -116,6 +116,17 @@ async def test_a_refetched_wreck_does_not_replace_a_kept_video(library: FileLibr
     assert library.path("job1.mp4").read_bytes() == video
 
 
+async def test_what_was_half_written_when_the_bot_was_killed_is_deleted_at_the_next_start(library: FileLibrary):
+    kept = library.path(await library.keep_picture(b"picture", "image/png"))
+    half = kept.with_name("another.png.0a1b2c3d.part")
+    half.write_bytes(b"pic")
+
+    await library.tidy()
+    await library.tidy()
+
+    assert (kept.exists(), half.exists()) == (True, False)
+
+
 async def test_free_space_is_told_before_anything_was_kept(library: FileLibrary):
     assert await library.free_bytes() > 0
 

@@ -11,6 +11,7 @@ from bot.adapters.store.migrate import Migration, migrate, prepare, read_migrati
 from bot.adapters.store.sqlite import only_one, open_store
 from bot.domain.errors import StartFailed
 from bot.domain.job import JobState
+from bot.domain.store import Forgotten
 from tests.adapters.store_fixtures import NOW, PRICE, UNLIMITED, USER, get, job_id_of
 
 OLDEST_ROWS = (
@@ -23,6 +24,31 @@ OLDEST_ROWS = (
     """
     INSERT INTO ledger (job_id, kind, amount_microusd, freed_microusd, user_id, day, week, month, at_ms)
     VALUES (:job_id, 'hold', 645000, 0, 11, '2026-11-20', '2026-W47', '2026-11', :at_ms)
+    """,
+)
+OLDEST_RUNNING = (
+    "UPDATE jobs SET state = 'submitting', attempt_count = 1, submitted_at_ms = :at_ms WHERE job_id = :job_id",
+    """
+    INSERT INTO attempts (
+        job_id, number, gateway, model, body, idempotency_key, callback_token, submitted_at_ms, month
+    ) VALUES (:job_id, 1, 'hiapi', 'm', x'7B7D', 'k', 't', :at_ms, '2026-11')
+    """,
+    "UPDATE jobs SET state = 'running' WHERE job_id = :job_id",
+    """
+    UPDATE attempts SET gateway_job_id = :job_id, billed_microusd = 645000, billed_source = 'price'
+    WHERE job_id = :job_id
+    """,
+)
+OLDEST_STORED = (
+    "UPDATE jobs SET state = 'finished', finished_at_ms = :at_ms WHERE job_id = :job_id",
+    """
+    INSERT INTO ledger (job_id, kind, amount_microusd, freed_microusd, user_id, day, week, month, at_ms)
+    VALUES (:job_id, 'settle', 600000, 45000, 11, '2026-11-20', '2026-W47', '2026-11', :at_ms)
+    """,
+    """
+    UPDATE jobs SET state = 'stored', video_name = 'v.mp4', video_bytes_count = 1, video_duration_s = 5,
+        video_width = 1, video_height = 1, delivery = 'posted', delivery_since_ms = :at_ms, card_face = 'delivered'
+    WHERE job_id = :job_id
     """,
 )
 
@@ -76,6 +102,29 @@ async def test_a_job_of_the_oldest_schema_is_there_after_every_migration(path):
 
     assert (job.state, job.created_at, job.request.price_microusd) == (JobState.HELD, NOW, PRICE)
     assert (day.committed_microusd, day.on_hold_microusd) == (PRICE, PRICE)
+
+
+async def test_running_and_settled_jobs_of_the_oldest_schema_go_on_and_are_erased(path):
+    held, running, stored = (job_id_of(n) for n in (1, 2, 3))
+    walks = {held: (), running: OLDEST_RUNNING, stored: OLDEST_RUNNING + OLDEST_STORED}
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        migrate(db, path, shipped_migrations()[:1])
+        for number, (job_id, walk) in enumerate(walks.items()):
+            for statement in (*OLDEST_ROWS, *walk):
+                db.execute(
+                    statement.replace("VALUES (:job_id, 1, 11", f"VALUES (:job_id, {number}, 11"),
+                    {"job_id": job_id, "at_ms": int(NOW.timestamp() * 1000)},
+                )
+    async with open_store(path) as store:
+        jobs = [await get(store, job_id) for job_id in walks]
+        assert [job.state for job in jobs] == [JobState.HELD, JobState.RUNNING, JobState.STORED]
+        assert [job.attempt and job.attempt.price_microusd for job in jobs] == [None, PRICE, PRICE]
+        assert not any(job.forgotten or job.not_before for job in jobs)
+        assert await store.loss_microusd(month="2026-11") == 45_000
+        assert await store.refund(stored, amount_microusd=600_000, actor_id=9, reason="spoiled", now=NOW)
+        assert await store.finish(running, address="https://v", until=None, billing=None, now=NOW)
+        assert await store.forget(USER, now=NOW) == Forgotten(cancelled=1, erased=1, later=1)
+        assert (await get(store, stored)).request.prompt == ""
 
 
 def test_a_migration_that_breaks_halfway_leaves_nothing_and_goes_through_once_mended(db, path):

@@ -9,7 +9,7 @@ import pytest
 from bot.adapters.store.sqlite import open_store
 from bot.domain.errors import LimitKind, Refusal, StoreFailed
 from bot.domain.job import FINAL_STATES, BilledSource, CardFace, Delivery, Ending, JobState
-from bot.domain.ports import Billing, End
+from bot.domain.store import Billing, End
 from tests.adapters.store_fixtures import (
     CARD,
     GUILD,
@@ -61,6 +61,14 @@ OPERATIONS = {
         ),
         {JobState.SUBMITTING, JobState.UNCONFIRMED},
     ),
+    "return_to_line": (
+        lambda store, job: store.return_to_line(job.job_id, number=1, gateway="shortapi", not_before=None, now=LATER),
+        {JobState.SUBMITTING},
+    ),
+    "reroute": (
+        lambda store, job: store.reroute(job.job_id, gateway="hiapi", to="shortapi"),
+        {JobState.HELD},
+    ),
     "leave_unconfirmed": (
         lambda store, job: store.leave_unconfirmed(job.job_id, now=LATER, next_at=LATER),
         {JobState.SUBMITTING},
@@ -87,6 +95,10 @@ OPERATIONS = {
         ),
         {JobState.SUBMITTING, JobState.RUNNING},
     ),
+    "refund": (
+        lambda store, job: store.refund(job.job_id, amount_microusd=1, actor_id=9, reason="spoiled", now=LATER),
+        {JobState.STORED},
+    ),
     "delivered": (
         lambda store, job: store.delivered(job.job_id, message=CARD, now=LATER),
         {JobState.STORED},
@@ -102,7 +114,7 @@ OPERATIONS = {
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_a_move_from_anywhere_else_answers_false_and_changes_nothing(store, operation, state):
     call, starts = OPERATIONS[operation]
-    job = await open_in(store, state)
+    job = await open_in(store, state, pinned=False)
     before = (job, await used(store))
     moved = await call(store, job)
 
@@ -114,7 +126,7 @@ async def test_a_move_from_anywhere_else_answers_false_and_changes_nothing(store
 @pytest.mark.parametrize("operation", sorted(OPERATIONS.keys() - {"finish"}))
 async def test_of_ten_at_once_only_the_first_moves_the_job(store, operation):
     call, starts = OPERATIONS[operation]
-    job = await open_in(store, sorted(starts)[0])
+    job = await open_in(store, sorted(starts)[0], pinned=False)
     answers = await asyncio.gather(*(call(store, job) for _ in range(10)))
 
     assert sorted(answers) == [False] * 9 + [True]

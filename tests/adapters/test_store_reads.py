@@ -6,7 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from bot.adapters.store.reads import DUE, DUE_HELD, DUE_READS, JOBS_OF, LINE, NEXT_DUE_AT, RUNNING, USUAL_TIMES
+from bot.adapters.store.accounts import COUNTS, LOSS
+from bot.adapters.store.callbacks import UNCONFIRMED
+from bot.adapters.store.content import HELD_OF, NOT_ERASED_OF, TO_ERASE, TO_FORGET, TOLD_OF
+from bot.adapters.store.line import LINE
+from bot.adapters.store.notices import GIVEN_UP
+from bot.adapters.store.opening import FREE_JOBS
+from bot.adapters.store.reads import DUE, DUE_HELD, DUE_READS, JOBS_OF, NEXT_DUE_AT, RUNNING, USUAL_TIMES
 from bot.adapters.store.sqlite import open_store
 from bot.adapters.store.standing import COMMITTED
 from bot.domain.job import CardFace, Delivery, JobBook, JobState, LineEntry, MessageRef, Running
@@ -45,6 +51,16 @@ async def store(tmp_path):
         (NEXT_DUE_AT, "jobs_next"),
         (JOBS_OF, "jobs_of_user"),
         (LINE, "jobs_in_line"),
+        (UNCONFIRMED, "jobs_unconfirmed"),
+        (GIVEN_UP, "jobs_given_up"),
+        (TO_ERASE, "jobs_to_erase"),
+        (TO_FORGET, "jobs_to_forget"),
+        (TOLD_OF, "jobs_of_user"),
+        (NOT_ERASED_OF, "jobs_of_user"),
+        (HELD_OF, "jobs_"),
+        (FREE_JOBS, "jobs_of_user"),
+        (COUNTS, "jobs_counts"),
+        (LOSS, "committed_of_people"),
         (RUNNING, "jobs_in_flight"),
         (USUAL_TIMES, "jobs_usual_times"),
         (COMMITTED, "PRIMARY KEY"),
@@ -120,7 +136,7 @@ async def test_the_line_is_every_held_job_and_ready_with_its_card(store):
     await open_in(store, JobState.RUNNING)
     await store.card_posted(second.job_id, card=CARD, face=CardFace.HELD)
 
-    assert await store.line() == [
+    assert await store.line(NOW) == [
         LineEntry(first.job_id, USER, GUILD, "hiapi", NOW - SECOND, ready=False),
         LineEntry(second.job_id, USER, None, "hiapi", NOW, ready=True),
     ]
@@ -235,9 +251,7 @@ async def test_notes_are_replaced(store):
 
 async def test_the_newest_attempt_is_the_jobs_attempt_and_all_are_billed(store, tmp_path):
     job = await open_in(store, JobState.SUBMITTING)
-    with sqlite3.connect(tmp_path / "gallop.db") as db:
-        db.execute("UPDATE jobs SET state = 'held'")
-    db.close()
+    assert await store.return_to_line(job.job_id, number=1, gateway="hiapi", not_before=None, now=NOW)
     assert await store.begin_attempt(attempt(job, 2), next_at=NOW)
     await store.bill(job.job_id, number=1, billing=billing(3))
     again = await get(store, job.job_id)

@@ -53,6 +53,7 @@ ATTEMPT = {
     "callback_token": "t",
     "submitted_at_ms": 1,
     "month": "2026-11",
+    "price_microusd": PRICE,
 }
 
 
@@ -73,12 +74,21 @@ def insert(db, table, row, verb="INSERT"):
 
 def move(db, *states, job_id=JOB):
     for state in states:
+        if state == "held":
+            be_refused(db)
         ending = "no_video" if state in {"failed", "lost"} else None
         video = "v.mp4" if state == "stored" else None
         db.execute(
             "UPDATE jobs SET state = ?, ending = ?, video_name = ?, video_bytes_count = ? WHERE job_id = ?",
             (state, ending, video, video and 1, job_id),
         )
+
+
+def be_refused(db):
+    """Let the newest attempt be refused for certain."""
+    insert(db, "attempts", ATTEMPT | {"price_microusd": 0})
+    db.execute("UPDATE attempts SET billed_microusd = 0, billed_source = 'reported'")
+    db.execute("UPDATE jobs SET attempt_count = 1")
 
 
 @pytest.fixture
@@ -222,7 +232,13 @@ def test_what_was_written_about_money_never_changes(held, sql):
 
 @pytest.mark.parametrize(
     "sql",
-    ["UPDATE attempts SET body = x'00'", "UPDATE attempts SET idempotency_key = 'other'", "DELETE FROM attempts"],
+    [
+        "UPDATE attempts SET body = x'00'",
+        "UPDATE attempts SET body = x''",
+        "UPDATE attempts SET idempotency_key = 'other'",
+        "UPDATE attempts SET price_microusd = 1",
+        "DELETE FROM attempts",
+    ],
 )
 def test_what_was_sent_never_changes(held, sql):
     insert(held, "attempts", ATTEMPT)
@@ -322,3 +338,108 @@ def test_a_gateway_job_id_belongs_to_one_attempt(held):
     insert(held, "attempts", ATTEMPT | {"number": 3, "gateway": "shortapi", "gateway_job_id": "g"})
     with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
         insert(held, "attempts", ATTEMPT | {"number": 2, "gateway_job_id": "g"})
+
+
+@pytest.mark.parametrize("price", [None, PRICE + 1, -1, 0.5])
+def test_an_attempt_has_a_price_of_at_most_its_hold(held, price):
+    refused(held, "attempts", ATTEMPT | {"price_microusd": price}, "at most its hold|CHECK|cannot store")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE attempts SET billed_microusd = NULL, billed_source = NULL",
+        "UPDATE attempts SET billed_microusd = 1",
+        "UPDATE attempts SET gateway_job_id = 'g'",
+        "UPDATE jobs SET attempt_count = 2",
+    ],
+)
+def test_only_what_was_certainly_refused_returns_to_the_line(held, sql):
+    move(held, "submitting")
+    be_refused(held)
+    held.execute(sql)
+    with pytest.raises(sqlite3.IntegrityError, match="certainly refused"):
+        held.execute("UPDATE jobs SET state = 'held'")
+
+
+@pytest.mark.parametrize("way", [["submitting"], ["submitting", "unconfirmed"], ["submitting", "running"]])
+def test_only_a_held_job_changes_its_gateway(held, way):
+    held.execute("UPDATE jobs SET gateway = 'shortapi'")
+    move(held, *way)
+    with pytest.raises(sqlite3.IntegrityError, match="only a held job"):
+        held.execute("UPDATE jobs SET gateway = 'hiapi'")
+
+
+def test_a_gateway_that_was_named_is_never_left(db):
+    insert(db, "jobs", JOB_ROW | {"pinned": 1})
+    with pytest.raises(sqlite3.IntegrityError, match="never left"):
+        db.execute("UPDATE jobs SET gateway = 'shortapi'")
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["prompt = 'a ship'", "prompt = ''", "negative_prompt = 'rain'", "seed = 7", "duration_s = 6", "pinned = 1"],
+)
+def test_what_was_asked_for_does_not_change(held, change):
+    with pytest.raises(sqlite3.IntegrityError, match="what was asked for"):
+        held.execute(f"UPDATE jobs SET {change}")  # noqa: S608 - fixed text
+
+
+@pytest.mark.parametrize("way", [[], ["submitting"], ["submitting", "unconfirmed"], ["submitting", "running"]])
+def test_only_a_job_that_has_ended_is_erased(held, way):
+    move(held, *way)
+    with pytest.raises(sqlite3.IntegrityError, match="only a job that has ended"):
+        held.execute("UPDATE jobs SET erased = 1, prompt = ''")
+
+
+def test_a_job_whose_video_is_due_is_not_erased(settled):
+    move(settled, "stored")
+    settled.execute("UPDATE jobs SET delivery = 'due', delivery_since_ms = 1")
+    with pytest.raises(sqlite3.IntegrityError, match="and was told"):
+        settled.execute("UPDATE jobs SET erased = 1, prompt = ''")
+
+
+@pytest.mark.parametrize(
+    ("sql", "match"),
+    [
+        ("UPDATE jobs SET erased = 0", "stays erased"),
+        ("UPDATE jobs SET forgotten = 0", "stays forgotten"),
+        ("UPDATE jobs SET prompt = 'a boat'", "what was asked for"),
+        ("UPDATE jobs SET video_address = 'https://v'", "nothing new"),
+        ("UPDATE jobs SET video_name = 'v.mp4', video_bytes_count = 1", "nothing new"),
+        ("UPDATE jobs SET next_at_ms = 1", "nothing new"),
+        ("UPDATE jobs SET price_microusd = 0", "does not change"),
+        ("UPDATE jobs SET state = 'held'", "cannot move that way"),
+        ("UPDATE attempts SET body = x'00'", "does not change"),
+        ("UPDATE ledger SET amount_microusd = 1", "append-only"),
+        ("DELETE FROM ledger", "append-only"),
+    ],
+)
+def test_an_erased_job_keeps_its_books_and_gets_nothing_new(held, sql, match):
+    insert(held, "attempts", ATTEMPT)
+    insert(held, "ledger", RELEASE)
+    move(held, "cancelled")
+    held.execute("UPDATE jobs SET forgotten = 1, erased = 1, prompt = ''")
+    held.execute("UPDATE attempts SET body = x''")
+    with pytest.raises(sqlite3.IntegrityError, match=match):
+        held.execute(sql)
+
+
+def test_a_picture_stays_as_it_is_until_its_job_is_erased(held):
+    held.execute("INSERT INTO job_images VALUES (?, 1, 'a.jpg', 'image/jpeg', 1, 1, 1, '')", (JOB,))
+    for sql in ("UPDATE job_images SET name = 'b.jpg'", "DELETE FROM job_images"):
+        with pytest.raises(sqlite3.IntegrityError, match=r"does not change|until their job is erased"):
+            held.execute(sql)
+    insert(held, "ledger", RELEASE)
+    move(held, "cancelled")
+    held.execute("UPDATE jobs SET erased = 1, prompt = ''")
+    held.execute("DELETE FROM job_images")
+
+
+def test_an_attempt_that_has_its_id_is_hinted_at_no_more(held):
+    insert(held, "attempts", ATTEMPT)
+    for named in ("g", "h"):
+        held.execute("UPDATE attempts SET hinted_gateway_job_id = ?", (named,))
+    held.execute("UPDATE attempts SET gateway_job_id = 'h'")
+    with pytest.raises(sqlite3.IntegrityError, match="hinted at no more"):
+        held.execute("UPDATE attempts SET hinted_gateway_job_id = 'i'")

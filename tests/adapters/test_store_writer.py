@@ -12,6 +12,8 @@ from bot.domain.errors import StoreFailed
 from bot.domain.job import JobState
 from tests.adapters.store_fixtures import NOW, UNLIMITED, USER, attempt, get, open_in, opening
 
+PROMISES = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1}
+
 
 @pytest.fixture
 def path(tmp_path):
@@ -34,9 +36,9 @@ def writer_pragma(store, pragma):
 
 
 async def test_the_connections_keep_the_promises_of_the_design(store):
-    modes = {name: (await writer_pragma(store, name))[0][0] for name in ("journal_mode", "synchronous", "foreign_keys")}
+    modes = {name: (await writer_pragma(store, name))[0][0] for name in PROMISES}
 
-    assert modes == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+    assert modes == PROMISES
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         await store._reader.execute_fetchall("INSERT INTO notes VALUES ('a', 'b')")
 
@@ -193,6 +195,24 @@ async def test_an_operation_waits_for_another_program_that_is_quick(path):
             await waiting
 
         assert await store.note("a") == "x"
+
+
+async def test_each_written_answer_is_timed_and_no_refused_one(path):
+    times_s = []
+    async with open_store(path, observe=times_s.append) as store:
+        await asyncio.gather(*(store.set_note(str(n), "x") for n in range(3)))
+        await store.note("0")
+        with pytest.raises(StoreFailed):
+            await store.set_note("key", None)
+
+    assert len(times_s) == 3
+    assert min(times_s) > 0
+
+
+async def test_what_is_asked_during_a_rewrite_waits_for_it(store):
+    await asyncio.gather(*(store.set_note(str(n), "x" * 10_000) for n in range(50)), store.compact())
+
+    assert await store.note("49") == "x" * 10_000
 
 
 async def test_what_waits_at_the_close_is_still_written(path):

@@ -90,7 +90,6 @@ async def test_a_video_is_measured(tmp_path: Path):
         ({"pix_fmt": "yuv444p"}, {"pix_fmt": "yuv444p"}),
         ({"sound": "libmp3lame"}, {"audio_codec": "mp3float"}),
         ({"container": "mov"}, {"container": "mov"}),
-        ({"container": "matroska", "movflags": ""}, {"container": "matroska,webm"}),
     ],
 )
 async def test_what_does_not_play_inline_is_found_and_mended(tmp_path: Path, options, fact):

@@ -1,4 +1,4 @@
-"""The web server: health for everybody, media only at addresses it signed, for as long as they live."""
+"""The web server: media only at addresses it signed, for as long as they live."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -45,10 +45,6 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     async with aiohttp.ClientSession() as http:
         yield Served(MediaLinks(b"secret", base + "/", clock), clock, http, base)
     await server.aclose()
-
-
-async def test_it_says_that_it_is_healthy(served: Served) -> None:
-    assert await served.status(f"{served.base}/healthz") == 200
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from bot.adapters.store.migrate import prepare
 from bot.adapters.store.sqlite import SqliteStore, open_store
-from bot.domain.ports import Opening
 from bot.domain.quota import Limits, windows_at
 from bot.domain.request import Image, Mode, Resolution, VideoRequest
+from bot.domain.store import Opening
 
 CALLERS = (1, 8, 64)
 HOLDS = 4_000

@@ -18,9 +18,9 @@ import aiohttp
 
 from bot.adapters.store.sqlite import open_store
 from bot.domain.job import Attempt, BilledSource, CardFace, JobState, MessageRef, Video
-from bot.domain.ports import Billing, Opening
 from bot.domain.quota import Limits
 from bot.domain.request import Mode, Resolution, VideoRequest
+from bot.domain.store import Billing, Opening
 from bot.domain.video_service import new_job_id
 from bot.sandbox.discord import Message
 from tests.bench.bench_stage import PROMPT, BotProcess, Stage, arriving, bot_process, percentile, settings, stage, until
@@ -90,8 +90,8 @@ async def measure() -> dict[str, object]:
                 await asyncio.sleep(_SETTLED_S)
                 seen.at_s.clear()
                 load = await _carry(opened, bot, seen)
-            times = _times(home / "gallop.db", opened, seen)
-            bare_s = await _bare_transfer_s(opened)
+            times = times_of(home / "gallop.db", opened, seen)
+            bare_s = await bare_transfer_of(opened)
         return _result(load, times, bare_s, lags, video_bytes=len(opened.rendering.video))
 
 
@@ -124,7 +124,7 @@ async def _ask(opened: Stage, *, count: int, duration_s: int) -> None:
         await opened.discord.command(user, channel, "video text", {"prompt": PROMPT, "duration": duration_s})
 
 
-def _times(database: Path, opened: Stage, seen: Seen) -> list[Times]:
+def times_of(database: Path, opened: Stage, seen: Seen) -> list[Times]:
     with closing(sqlite3.connect(database)) as db:
         rows = db.execute(
             "SELECT job_id, finished_at_ms, gateway_job_id FROM jobs JOIN attempts USING (job_id)"
@@ -138,7 +138,7 @@ def _times(database: Path, opened: Stage, seen: Seen) -> list[Times]:
     return times
 
 
-async def _bare_transfer_s(opened: Stage) -> float:
+async def bare_transfer_of(opened: Stage) -> float:
     """Return how long a plain client takes to post a file of that size, without having to look for it or check it."""
     took_s = []
     headers = {"Authorization": f"Bot {opened.discord.bot_token}"}
@@ -174,16 +174,16 @@ def _result(load: Load, times: list[Times], bare_s: float, lags: Path, *, video_
         "lag_p99_ms": p99_ms(load.began_at_s, load.ended_at_s),
         "lag_p99_arriving_ms": p99_ms(load.began_at_s, load.flying_at_s),
         "lag_p99_delivering_ms": p99_ms(load.flying_at_s, load.ended_at_s),
-        "done_to_channel_s": _spread([one.whole_s - bare_s for one in times]),
-        "done_to_read_s": _spread([one.until_read_s for one in times]),
-        "read_to_channel_s": _spread([one.until_posted_s for one in times]),
+        "done_to_channel_s": spread([one.whole_s - bare_s for one in times]),
+        "done_to_read_s": spread([one.until_read_s for one in times]),
+        "read_to_channel_s": spread([one.until_posted_s for one in times]),
         "bare_transfer_s": round(bare_s, 3),
         "cpu_ms_per_job": round(load.cpu_s * 1000 / JOBS, 1),
         "took_s": round(load.ended_at_s - load.began_at_s, 1),
     }
 
 
-def _spread(values: list[float]) -> dict[str, float]:
+def spread(values: list[float]) -> dict[str, float]:
     return {"p50": round(median(values), 2), "mean": round(mean(values), 2), "p99": round(percentile(values, 0.99), 2)}
 
 
@@ -195,9 +195,9 @@ async def _write_history(database: Path) -> None:
             opened_at = datetime.now(UTC) - timedelta(days=4, minutes=number)
             done_at = opened_at + timedelta(seconds=least_s + (most_s - least_s) * number / (_HISTORY - 1))
             job_id, message = new_job_id(opened_at), MessageRef(1, number + 1)
-            await store.open_job(_opening(job_id, number + 1, opened_at))
+            await store.open_job(opening_of(job_id, number + 1, opened_at))
             await store.card_posted(job_id, card=message, face=CardFace.HELD)
-            attempt = Attempt(job_id, 1, "shortapi", "history", b"{}", job_id, job_id, opened_at)
+            attempt = Attempt(job_id, 1, "shortapi", "history", b"{}", job_id, job_id, opened_at, 645_000)
             await store.begin_attempt(attempt, next_at=done_at)
             billing = Billing(645_000, BilledSource.PRICE)
             await store.accept(job_id, number=1, gateway_job_id=job_id, billing=billing, now=opened_at, next_at=done_at)
@@ -209,7 +209,7 @@ async def _write_history(database: Path) -> None:
             await store.schedule(job_id, state=JobState.STORED, next_at=None)
 
 
-def _opening(job_id: str, interaction_id: int, now: datetime) -> Opening:
+def opening_of(job_id: str, interaction_id: int, now: datetime) -> Opening:
     request = VideoRequest(Mode.TEXT, PROMPT, Resolution.P720, "16:9", 5, "shortapi", False, 645_000)
     return Opening(
         job_id=job_id,

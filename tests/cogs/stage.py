@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,37 @@ from bot.adapters.discord.client import GallopBot
 from bot.adapters.media.library import FileLibrary
 from bot.adapters.media.pictures import PictureIntake
 from bot.adapters.store.sqlite import SqliteStore, open_store
+from bot.domain.breakers import Breakers
+from bot.domain.confirming import Confirmer
 from bot.domain.job import Job
 from bot.domain.job_runner import JobRunner
 from bot.domain.job_views import JobViews
 from bot.domain.offers import Serving
-from bot.domain.pricing import Capabilities, ModeCapability, Overbilled, PriceRow
+from bot.domain.operating import OperatorService
+from bot.domain.pricing import Capabilities, Idempotency, ModeCapability, Overbilled, PriceRow
+from bot.domain.privacy import PrivacyService
 from bot.domain.quota import Caps, Limits
 from bot.domain.request import Attachment, Mode, PictureRules, Resolution
 from bot.domain.request_pace import RequestPace
 from bot.domain.submitting import Submitter
 from bot.domain.telling import Teller
+from bot.domain.upkeep import Upkeep
 from bot.domain.video_service import VideoService
 from bot.domain.watch_times import WatchTimes
 from bot.domain.watching import Watcher
+from bot.presentation.unconfirmed import Patience
 from cogs.video import VideoCog
-from tests.fakes import RULES, FakeClock, FakeGateway, FakeHosting, FakeMessenger, capabilities
+from cogs.video_admin import VideoAdminCog
+from tests.fakes import (
+    RULES,
+    FakeCallbacks,
+    FakeClock,
+    FakeGateway,
+    FakeHosting,
+    FakeMeasures,
+    FakeMessenger,
+    capabilities,
+)
 
 LIMITS = Limits(5_000_000, 50_000_000, 100_000_000, 200_000_000)
 PICTURES = {
@@ -52,7 +69,12 @@ def gateways() -> list[Capabilities]:
     references = ModeCapability("happyhorse-1.0-r2v", FIVE_RATIOS, pictures=RULES, seed=True, negative_prompt=True)
     return [
         capabilities("shortapi", title="ShortAPI", model_title="HappyHorse 1.0", modes=shortapi_modes),
-        capabilities("hiapi", title="HiAPI", prices={Resolution.P720: PriceRow(second_microusd=150_000)}),
+        capabilities(
+            "hiapi",
+            title="HiAPI",
+            prices={Resolution.P720: PriceRow(second_microusd=150_000)},
+            idempotency=Idempotency.REPLAY,
+        ),
         capabilities("pixeldojo", title="PixelDojo", model_title="HappyHorse 1.0", modes={Mode.REFERENCE: references}),
         capabilities(
             "animatic",
@@ -76,11 +98,21 @@ class Stage:
     channel: Any
     member: Any
     service: VideoService
+    operating: OperatorService
+    operator_ids: set[int]
+    privacy: PrivacyService
+    upkeep: Upkeep
     runner: JobRunner
+    gateways: dict[str, FakeGateway]
+    breakers: Breakers
     store: SqliteStore
     library: FileLibrary
     messenger: FakeMessenger
     clock: FakeClock
+
+    async def add_cogs(self, bot: GallopBot) -> None:
+        """Give a bot, such as one after a restart, the commands."""
+        await _add_cogs(bot, vars(self))
 
     def loosen(self) -> None:
         """Let every value through that Discord itself would stop: ranges, lengths and choices."""
@@ -132,7 +164,7 @@ async def stage(
     async with open_store(folder / "gallop.db") as store:
         bot = GallopBot()
         made = _wire(store, folder, bot, limits=limits, served=served)
-        await bot.add_cog(VideoCog(bot, made["service"]))
+        await _add_cogs(bot, made)
         running = asyncio.create_task(made["runner"].run()) if jobs_run else None
         try:
             async with simcord.run(bot, shard_count=1) as env:
@@ -156,6 +188,11 @@ async def stage(
                 await asyncio.gather(running, return_exceptions=True)
 
 
+async def _add_cogs(bot: GallopBot, made: dict[str, Any]) -> None:
+    await bot.add_cog(VideoCog(bot, made["service"], privacy=made["privacy"], library=made["library"]))
+    await bot.add_cog(VideoAdminCog(bot, made["operating"], Patience.of(gateways(), task_life_s=86_400)))
+
+
 def _wire(store: SqliteStore, folder: Path, bot: GallopBot, *, limits: Limits, served: bool) -> dict[str, Any]:
     clock, messenger, library, envs = FakeClock(), FakeMessenger(), FileLibrary(folder), []
     fakes = {facts.gateway: FakeGateway(facts) for facts in gateways()}
@@ -170,20 +207,43 @@ def _wire(store: SqliteStore, folder: Path, bot: GallopBot, *, limits: Limits, s
 
     async def remember(_rows: str) -> None: ...
 
+    breakers = Breakers(clock)
+    operator_ids: set[int] = set()
     shared = {
         "store": store,
         "gateways": fakes,
         "views": views,
+        "library": library,
         "overbilled": Overbilled(None, remember),
         "clock": clock,
     }
+    submitter = Submitter(
+        **shared,
+        messenger=messenger,
+        hosting=FakeHosting(),
+        breakers=breakers,
+        callbacks=FakeCallbacks(),
+        times=times,
+    )
+    watcher = Watcher(**shared, paces=paces, measures=FakeMeasures(), times=times)
+    confirmer = Confirmer(
+        store=store, gateways=fakes, paces=paces, submitter=submitter, watcher=watcher, times=times, clock=clock
+    )
     runner = JobRunner(
         store=store,
         gateways=fakes,
         paces=paces,
-        submitter=Submitter(**shared, library=library, messenger=messenger, hosting=FakeHosting(), times=times),
-        watcher=Watcher(**shared, library=library, paces=paces, times=times),
-        teller=Teller(store=store, messenger=messenger, views=views, clock=clock, started_at=clock.now()),
+        submitter=submitter,
+        watcher=watcher,
+        confirmer=confirmer,
+        teller=Teller(
+            store=store,
+            messenger=messenger,
+            views=views,
+            measures=FakeMeasures(),
+            clock=clock,
+            started_at=clock.now(),
+        ),
         caps=Caps(per_user=0, per_guild=0, per_gateway=0),
         times=times,
         clock=clock,
@@ -191,15 +251,30 @@ def _wire(store: SqliteStore, folder: Path, bot: GallopBot, *, limits: Limits, s
     service = VideoService(
         **shared,
         pictures=PictureIntake(fetch=fetch, library=library),
-        library=library,
         messenger=messenger,
         runner=runner,
         serving=Serving(None if served else frozenset({1}), frozenset),
+        breakers=breakers,
         limits=limits,
     )
+    upkeep = Upkeep(store=store, library=library, retention=timedelta(days=30), clock=clock)
     return {
         "service": service,
+        "operating": OperatorService(
+            store=store,
+            gateways=fakes,
+            views=views,
+            watcher=watcher,
+            confirmer=confirmer,
+            runner=runner,
+            operator_ids=lambda: frozenset(operator_ids),
+        ),
+        "operator_ids": operator_ids,
+        "privacy": PrivacyService(store=store, runner=runner, upkeep=upkeep, clock=clock),
+        "upkeep": upkeep,
         "runner": runner,
+        "gateways": fakes,
+        "breakers": breakers,
         "library": library,
         "messenger": messenger,
         "clock": clock,

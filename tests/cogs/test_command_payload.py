@@ -6,17 +6,37 @@ import pytest
 
 from bot.adapters.discord.client import GallopBot
 from bot.domain.request import RATIOS
+from bot.presentation.unconfirmed import Patience
 from cogs.video import VideoCog
+from cogs.video_admin import VideoAdminCog
 
+MANAGE_GUILD = 1 << 5
+SUBCOMMAND = 1
 COMMON = ["resolution", "ratio", "duration", "gateway", "private"]
 
 
 @pytest.fixture
 async def group() -> dict[str, Any]:
     bot = GallopBot()
-    await bot.add_cog(VideoCog(bot, service=None))
+    await bot.add_cog(VideoCog(bot, service=None, privacy=None, library=None))
     [command] = bot.tree.get_commands()
     return command.to_dict(bot.tree)
+
+
+@pytest.fixture
+async def admin_group() -> dict[str, Any]:
+    bot = GallopBot()
+    await bot.add_cog(VideoAdminCog(bot, None, Patience(86_400)))
+    [command] = bot.tree.get_commands()
+    return command.to_dict(bot.tree)
+
+
+def commands(group: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return every command of the group, those of the groups inside it too."""
+    inside = [each for each in group["options"] if each["type"] != SUBCOMMAND]
+    return [each for each in group["options"] if each["type"] == SUBCOMMAND] + [
+        command for each in inside for command in each["options"]
+    ]
 
 
 def options(group: dict[str, Any], command: str) -> dict[str, dict[str, Any]]:
@@ -34,8 +54,20 @@ def length(option: dict[str, Any]) -> int:
 async def test_one_group_holds_every_command(group: dict[str, Any]) -> None:
     assert group["name"] == "video"
     assert [command["name"] for command in group["options"]] == [
-        "text", "image", "reference", "status", "cancel", "history", "show", "quota", "help",
+        "text", "image", "reference", "status", "cancel", "history", "show", "quota", "help", "privacy",
     ]  # fmt: skip
+    assert [command["name"] for command in options(group, "privacy").values()] == ["export", "delete"]
+
+
+async def test_the_operators_group_needs_manage_server_in_guilds_and_nothing_in_direct_messages(
+    admin_group: dict[str, Any],
+) -> None:
+    assert admin_group["name"] == "video-admin"
+    assert [command["name"] for command in commands(admin_group)] == ["unconfirmed"]
+    assert admin_group["default_member_permissions"] == MANAGE_GUILD
+    assert admin_group["contexts"] == [0, 1]
+    assert admin_group["integration_types"] == [0]
+    assert all(len(command["description"]) <= 100 for command in [admin_group, *commands(admin_group)])
 
 
 async def test_the_group_serves_guilds_and_direct_messages_of_guild_installs(group: dict[str, Any]) -> None:
@@ -80,7 +112,7 @@ async def test_seed_and_negative_prompt_have_their_ranges(group: dict[str, Any])
 
 
 async def test_every_description_fits_and_says_the_default(group: dict[str, Any]) -> None:
-    for command in group["options"]:
+    for command in commands(group):
         assert 1 <= len(command["description"]) <= 100
         for option in command.get("options", []):
             assert len(option["description"]) <= 100

@@ -1,55 +1,19 @@
 """The commands about one's own jobs, and the Cancel button: private, honest, and closed to everybody else."""
 
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bot.adapters.discord.client import GallopBot
-from bot.domain.job import Attempt, BilledSource, Job, JobState, MessageRef, Video
-from bot.domain.ports import Billing
-from bot.domain.request import Ask, Mode, Place
+from bot.domain.job import Job, JobState, MessageRef
 from bot.presentation.cards import job_card
 from bot.presentation.private_answers import NO_JOBS
-from cogs.video import VideoCog
 from tests.cogs.stage import Stage, shown, stage
+from tests.cogs.walks import opened, stored, submitting
 
 NO_SUCH_JOB = "You have no such job. Nothing was changed.\n`/video history` lists yours."
 CANCELLED = "Cancelled. $0.645 released."
-
-
-_interactions = count(1)
-
-
-async def opened(on: Stage, prompt: str = "A paper boat", gateway: str = "auto") -> Job:
-    """Open a job of the member, a second after the one before."""
-    on.clock.turn(1)
-    place = Place(on.channel.id, on.guild.id)
-    return (
-        await on.service.open(Ask(next(_interactions), on.member.id, place, Mode.TEXT, prompt, gateway=gateway))
-    ).view.job
-
-
-async def submitting(on: Stage, job: Job) -> Attempt:
-    attempt = Attempt(job.job_id, 1, job.request.gateway, "m", b"{}", "key", "token", on.clock.now())
-    assert await on.store.begin_attempt(attempt, next_at=on.clock.now())
-    return attempt
-
-
-async def stored(on: Stage, job: Job, data: bytes = b"video") -> Job:
-    """Walk a job to its stored video, as the runner would."""
-    now = on.clock.now()
-    await submitting(on, job)
-    billing = Billing(job.request.price_microusd, BilledSource.PRICE)
-    await on.store.accept(job.job_id, number=1, gateway_job_id="g1", billing=billing, now=now, next_at=now)
-    await on.store.finish(job.job_id, address="https://v", until=None, billing=None, now=now)
-    path = on.library.path(f"{job.job_id}.mp4")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    video = Video(path.name, len(data), 5.0, 1280, 720)
-    await on.store.store_video(job.job_id, video=video, settle_microusd=job.request.price_microusd, now=now)
-    return await on.newest_job()
 
 
 async def test_status_without_a_job_shows_the_newest_unfinished_one(tmp_path: Path) -> None:
@@ -275,7 +239,7 @@ async def test_the_button_of_a_card_from_before_a_restart_still_works(tmp_path: 
     async with stage(tmp_path) as on:
         job, card = await posted_card(on)
         bot = GallopBot()
-        await bot.add_cog(VideoCog(bot, on.service))
+        await on.add_cogs(bot)
         await on.env.restart_bot(bot)
 
         assert shown(await on.member.click(card, label="Cancel")) == CANCELLED

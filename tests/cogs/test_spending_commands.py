@@ -6,7 +6,7 @@ from time import perf_counter
 
 import pytest
 
-from bot.domain.errors import DeliveryFailed, StoreFailed
+from bot.domain.errors import DeliveryFailed, Refusal, StoreFailed
 from bot.domain.job import JobState
 from bot.domain.quota import Limits, day_ends_at, month_ends_at
 from bot.domain.request import Mode, Resolution
@@ -242,6 +242,23 @@ class TestGatewayList:
     async def test_where_the_guild_is_not_served_it_says_so(self, tmp_path: Path) -> None:
         async with stage(tmp_path, served=False) as on:
             assert "ShortAPI · not open here" in await self.names(on)
+
+    async def test_a_gateway_without_credit_is_listed_as_taking_no_jobs(self, tmp_path: Path) -> None:
+        async with stage(tmp_path) as on:
+            on.breakers.refused("shortapi", Refusal.CREDIT)
+
+            assert await self.names(on) == [
+                "auto · the cheapest that can do it: HiAPI, $0.75",
+                "HiAPI, HappyHorse 1.1 · $0.75",
+                "Animatic · free preview",
+                "ShortAPI · takes no jobs at the moment",
+                "PixelDojo · needs reference pictures",
+            ]
+            assert await on.say("text", prompt="A paper boat", gateway="shortapi") == (
+                "ShortAPI takes no jobs at the moment. Nothing was held.\n"
+                "Choose another gateway or `gateway:auto`, or ask again later; the operator is told."
+            )
+            assert "ShortAPI, HappyHorse 1.0: takes no jobs at the moment" in await on.say("help")
 
     async def test_half_typed_values_do_not_break_it(self, tmp_path: Path) -> None:
         async with stage(tmp_path) as on:

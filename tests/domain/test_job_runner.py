@@ -85,7 +85,7 @@ async def test_own_history_decides_the_first_look_where_none_is_set(tmp_path):
         assert usual_s[0] <= (job.next_at - job.since_at).total_seconds() <= usual_s[-1]
 
 
-@pytest.mark.parametrize("reason", [Refusal.CONTENT, Refusal.BUSY, Refusal.CONNECTION])
+@pytest.mark.parametrize("reason", [Refusal.CONTENT, Refusal.MODEL, Refusal.CONNECTION])
 async def test_a_certain_refusal_fails_the_job_and_releases_the_hold(tmp_path, reason):
     async with world(tmp_path) as w:
         w.gateway.submit_script.append(SubmissionRefused("hiapi", "status 400", reason=reason))
@@ -296,7 +296,7 @@ async def test_five_uncharged_failures_and_the_person_waits_for_the_next_day(tmp
 async def test_failures_that_are_the_gateways_own_do_not_count(tmp_path):
     async with world(tmp_path) as w:
         for _ in range(6):
-            w.gateway.submit_script.append(SubmissionRefused("hiapi", "status 401", reason=Refusal.KEY))
+            w.gateway.submit_script.append(SubmissionRefused("hiapi", "status 404", reason=Refusal.MODEL))
             await w.open()
 
         assert await w.open()

@@ -4,33 +4,44 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from bot.adapters.store.sqlite import SqliteStore, open_store
+from bot.domain.breakers import Breakers
+from bot.domain.confirming import Confirmer
 from bot.domain.job import Job
 from bot.domain.job_runner import JobRunner
 from bot.domain.job_views import JobViews
+from bot.domain.notices import Notices
 from bot.domain.offers import Serving
+from bot.domain.operating import OperatorService
 from bot.domain.pricing import Overbilled
+from bot.domain.privacy import PrivacyService
 from bot.domain.quota import Caps, Limits
 from bot.domain.request import Ask, Mode, Place
 from bot.domain.request_pace import RequestPace
 from bot.domain.submitting import Submitter
 from bot.domain.telling import Teller
+from bot.domain.upkeep import Upkeep
 from bot.domain.video_service import Opened, VideoService
 from bot.domain.watch_times import WatchTimes
 from bot.domain.watching import Watcher
 from tests.fakes import (
+    FakeCallbacks,
     FakeClock,
     FakeGateway,
     FakeHosting,
     FakeLibrary,
+    FakeMeasures,
     FakeMessenger,
+    FakeOperators,
     FakePictures,
     capabilities,
 )
 
 PRICE = 645_000
+OPERATOR = 900
 LIMITS = Limits(5_000_000, 50_000_000, 100_000_000, 200_000_000)
 _INTERACTIONS = itertools.count(1_000)
 
@@ -40,16 +51,22 @@ class World:
 
     def __init__(self, *, store: SqliteStore, folder: Path, before: "World | None", **changes) -> None:
         self.store = store
-        self.clock = before.clock if before else FakeClock()
+        self.clock = before.clock if before else changes.get("clock") or FakeClock()
         self.gateway = before.gateway if before else changes.get("gateway") or FakeGateway()
         self.free_gateway = (
             before.free_gateway
             if before
-            else FakeGateway(
-                capabilities("animatic", prices={}, free=True, fetches_pictures=False, jobs_per_user_day=10)
-            )
+            else changes.get("free_gateway")
+            or FakeGateway(capabilities("animatic", prices={}, free=True, fetches_pictures=False, jobs_per_user_day=10))
         )
-        self.messenger = before.messenger if before else FakeMessenger()
+        self.other_gateway = (
+            before.other_gateway
+            if before
+            else changes.get("other_gateway") or FakeGateway(capabilities("shortapi", configured=False))
+        )
+        self.operators = before.operators if before else FakeOperators()
+        self.loss_microusd: int | None = changes.get("loss_microusd")
+        self.messenger = before.messenger if before else changes.get("messenger") or FakeMessenger()
         self.pictures = before.pictures if before else FakePictures()
         self.library = before.library if before else FakeLibrary(folder)
         self.hosting = before.hosting if before else FakeHosting()
@@ -59,11 +76,17 @@ class World:
         self.overbilled_rows: list[str] = []
         self._wire()
 
+    @property
+    def all_gateways(self) -> tuple[FakeGateway, ...]:
+        return (self.gateway, self.other_gateway, self.free_gateway)
+
     def _wire(self) -> None:
-        gateways = {gateway.capabilities.gateway: gateway for gateway in (self.gateway, self.free_gateway)}
+        gateways = {gateway.capabilities.gateway: gateway for gateway in self.all_gateways}
         paces = {name: RequestPace(g.capabilities.requests_per_min, self.clock) for name, g in gateways.items()}
         views = JobViews(store=self.store, gateways=gateways, caps=self.caps, times=self.times, clock=self.clock)
         overbilled = self.overbilled = Overbilled(None, self._remember)
+        breakers = self.breakers = Breakers(self.clock)
+        self.measures = FakeMeasures()
         shared = {
             "store": self.store,
             "gateways": gateways,
@@ -73,21 +96,57 @@ class World:
             "times": self.times,
             "clock": self.clock,
         }
+        submitter = Submitter(
+            **shared, messenger=self.messenger, hosting=self.hosting, breakers=breakers, callbacks=FakeCallbacks()
+        )
+        watcher = Watcher(**shared, paces=paces, measures=self.measures)
+        confirmer = Confirmer(
+            store=self.store,
+            gateways=gateways,
+            paces=paces,
+            submitter=submitter,
+            watcher=watcher,
+            times=self.times,
+            clock=self.clock,
+        )
         self.runner = JobRunner(
             store=self.store,
             gateways=gateways,
             paces=paces,
-            submitter=Submitter(**shared, messenger=self.messenger, hosting=self.hosting),
-            watcher=Watcher(**shared, paces=paces),
+            submitter=submitter,
+            watcher=watcher,
+            confirmer=confirmer,
             teller=Teller(
                 store=self.store,
                 messenger=self.messenger,
                 views=views,
+                measures=self.measures,
                 clock=self.clock,
                 started_at=self.clock.now(),
             ),
             caps=self.caps,
             times=self.times,
+            clock=self.clock,
+        )
+        self.operating = OperatorService(
+            store=self.store,
+            gateways=gateways,
+            views=views,
+            watcher=watcher,
+            confirmer=confirmer,
+            runner=self.runner,
+            operator_ids=lambda: frozenset({OPERATOR}),
+        )
+        self.upkeep = Upkeep(store=self.store, library=self.library, retention=timedelta(days=30), clock=self.clock)
+        self.privacy = PrivacyService(store=self.store, runner=self.runner, upkeep=self.upkeep, clock=self.clock)
+        self.notices = Notices(
+            store=self.store,
+            operators=self.operators,
+            breakers=breakers,
+            overbilled=overbilled,
+            library=self.library,
+            titles={name: gateway.capabilities.title for name, gateway in gateways.items()},
+            loss_microusd=self.loss_microusd,
             clock=self.clock,
         )
         self.service = VideoService(
@@ -100,6 +159,7 @@ class World:
             views=views,
             serving=Serving(None, frozenset),
             overbilled=overbilled,
+            breakers=breakers,
             limits=self.limits,
             clock=self.clock,
         )
@@ -165,9 +225,11 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, *, before: World | None = None, **changes) -> AsyncIterator[World]:
+async def world(
+    folder: Path, *, before: World | None = None, kind: type[World] = World, opened=open_store, **changes
+) -> AsyncIterator[World]:
     """Start a life of the process on the database in `folder`; leaving it is a crash: nothing is tidied."""
-    async with open_store(folder / "gallop.db") as store:
-        made = World(store=store, folder=folder, before=before, **changes)
+    async with opened(folder / "gallop.db") as store:
+        made = kind(store=store, folder=folder, before=before, **changes)
         async with made.alive():
             yield made

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 
 from bot.domain.errors import Refusal
-from bot.domain.job import CardFace, Ending, JobState
+from bot.domain.job import CardFace, Delivery, Ending, JobState
 from bot.domain.job_views import PREVIEW_REMARK
 from bot.presentation import cards
 from bot.presentation.layout import Accent
-from tests.presentation.views import IMAGE, JOB_ID, PROMPT, SOON, faces, parts, view, words
+from bot.presentation.private_answers import history_card
+from tests.presentation.views import IMAGE, JOB_ID, PROMPT, SOON, VIDEO, faces, parts, view, words
 
 FACTS = "<@11> · reference · 3 pictures · 5 s · 720p · 16:9 · HiAPI, HappyHorse 1.1"
 WHEN = f"<t:{int(SOON.timestamp())}:R>"
@@ -108,6 +109,14 @@ def test_changed_pictures_and_remarks_are_said_on_the_card() -> None:
     ]
 
 
+def test_a_card_whose_prompt_was_deleted_says_so() -> None:
+    erased = view(JobState.CANCELLED, prompt="")
+    posted = replace(faces()["delivered"], job=erased.job)
+
+    assert words(cards.job_card(erased))[0] == "**(prompt deleted)**"
+    assert words(cards.delivered_card(posted, link=None)) == ["(prompt deleted) · video posted"]
+
+
 def test_a_preview_costs_nothing_in_every_state() -> None:
     for face, each in faces().items():
         text = " ".join(words(cards.job_card(replace(each, free=True))))
@@ -119,6 +128,21 @@ def test_what_was_not_charged_of_a_hold_is_released() -> None:
     card = cards.job_card(replace(faces()["posting"], job=replace(faces()["posting"].job, charged_microusd=600_000)))
 
     assert words(card)[-1] == "$0.60 charged, $0.045 released"
+
+
+def test_after_a_failover_everything_names_the_gateway_that_made_it_and_what_that_charged() -> None:
+    """The hold was HiAPI's price; ShortAPI took the job and its price is less."""
+    model = {"gateway_title": "ShortAPI", "model_title": "HappyHorse 1.0", "charged_microusd": 600_000}
+    made = view(JobState.STORED, delivery=Delivery.DUE, video=VIDEO, **model)
+    kept = view(JobState.STORED, delivery=Delivery.GIVEN_UP, video=VIDEO, **model)
+    message = cards.video_message(made, address="attachment://v.mp4", ping=False)
+
+    assert words(cards.job_card(made))[1].endswith("· ShortAPI, HappyHorse 1.0")
+    assert words(cards.job_card(made))[-1] == "$0.60 charged, $0.045 released"
+    assert words(message)[-1] == "<@11> · 5 s · 720p · ShortAPI, HappyHorse 1.0 · $0.60"
+    assert "· ShortAPI, HappyHorse 1.0 · $0.60" in words(cards.kept_video(made, address="attachment://v.mp4"))[1]
+    assert "The video could not be posted here. $0.60 charged, $0.045 released. " in words(cards.job_card(kept))[-1]
+    assert "· ShortAPI · $0.60 charged, $0.045 released ·" in words(history_card([made]))[-1]
 
 
 def test_the_video_message_is_the_video_and_its_caption() -> None:

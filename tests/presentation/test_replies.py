@@ -7,9 +7,12 @@ import pytest
 
 from bot.domain import errors
 from bot.domain.errors import (
+    BindProblem,
+    BindRejected,
     DirectMessagesClosed,
     GatewayRejected,
     LimitKind,
+    NotAnOperator,
     NotYourJob,
     OptionRejected,
     Paused,
@@ -106,6 +109,30 @@ REPLIES = [
         "Allow direct messages from this server's members, or leave out `private`.",
     ),
     (NotYourJob(), "You have no such job. Nothing was changed.\n`/video history` lists yours."),
+    (NotAnOperator(), "Only the bot's operators may do this. Nothing was changed."),
+    (
+        BindRejected(BindProblem.NOT_UNCONFIRMED, ""),
+        "This job is not unconfirmed, or not any more. Nothing was changed.",
+    ),
+    (
+        BindRejected(BindProblem.NOT_READABLE, "HiAPI"),
+        "HiAPI shows no job of that id, or cannot be asked just now. Nothing was changed.\n"
+        "Compare the id with the one HiAPI gives, and try again.",
+    ),
+    (
+        BindRejected(BindProblem.TAKEN, "HiAPI"),
+        "HiAPI gave that id to another job here. Nothing was changed.",
+    ),
+    (
+        GatewayRejected("HiAPI", Unavailable.OUT, Mode.TEXT),
+        "HiAPI takes no jobs at the moment. Nothing was held.\n"
+        "Choose another gateway or `gateway:auto`, or ask again later; the operator is told.",
+    ),
+    (
+        GatewayRejected("", Unavailable.OUT, Mode.TEXT),
+        "No gateway that can make this takes jobs at the moment. Nothing was held.\n"
+        "Ask again later, the operator is told; `gateway:animatic` makes a free preview.",
+    ),
     (
         TooLateToCancel("HiAPI", ended=False),
         "HiAPI has it already; it cannot be stopped. You pay only if the video arrives.",

@@ -80,7 +80,7 @@ async def test_a_private_job_with_closed_direct_messages_is_refused_before_the_h
 
 
 @pytest.mark.parametrize("gateway", ["shortapi", "hiapi", "pixeldojo"])
-@pytest.mark.parametrize("refused", [Refused.CONTENT, Refused.KEY, Refused.BUSY])
+@pytest.mark.parametrize("refused", [Refused.CONTENT, Refused.KEY])
 async def test_a_certain_refusal_fails_the_job_and_charges_nothing(tmp_path, gateway, refused):
     async with theatre(tmp_path) as t:
         getattr(t.gateways, gateway).faults.submit.append(refused)
@@ -97,10 +97,49 @@ async def test_a_certain_refusal_fails_the_job_and_charges_nothing(tmp_path, gat
 
 
 @pytest.mark.parametrize("gateway", ["shortapi", "hiapi", "pixeldojo"])
-@pytest.mark.parametrize(
-    "fault",
-    [SubmitFault.ACCEPT_THEN_DROP, SubmitFault.ACCEPT_THEN_500, SubmitFault.ACCEPT_THEN_HTML],
-)
+async def test_a_busy_gateway_that_was_named_is_sent_the_job_again_when_it_says_so(tmp_path, gateway):
+    async with theatre(tmp_path) as t:
+        stand = getattr(t.gateways, gateway)
+        stand.faults.submit.append(Refused.BUSY)
+        await t.command(
+            "video reference",
+            {"prompt": PROMPT, "gateway": gateway},
+            pictures={"image1": samples.balloon_webp()},
+        )
+        await t.video()
+
+        assert len(stand.submissions) == 2
+        (book,) = await t.app.store.books()
+        assert book.settled_microusd == book.billed_microusd > 0
+
+
+async def test_auto_goes_elsewhere_when_the_cheapest_gateway_has_no_credit_and_the_card_says_who_makes_it(tmp_path):
+    async with theatre(tmp_path, hiapi_720p_usd_per_s="0.129") as t:
+        t.gateways.shortapi.faults.submit.append(Refused.CREDIT)
+        await t.command("video text", {"prompt": PROMPT})
+        message = await t.video()
+
+        assert [len(stand.submissions) for stand in (t.gateways.shortapi, t.gateways.hiapi)] == [1, 1]
+        assert "HiAPI, HappyHorse 1.1" in message.text
+
+
+ACCEPTED_UNCLEARLY = [SubmitFault.ACCEPT_THEN_DROP, SubmitFault.ACCEPT_THEN_500, SubmitFault.ACCEPT_THEN_HTML]
+
+
+@pytest.mark.parametrize("fault", ACCEPTED_UNCLEARLY)
+async def test_hiapis_unclear_answer_is_healed_by_a_replay_that_buys_nothing_new(tmp_path, fault):
+    async with theatre(tmp_path) as t:
+        t.gateways.hiapi.faults.submit.append(fault)
+        await t.command("video text", {"prompt": PROMPT, "gateway": "hiapi"})
+        await t.video()
+
+        assert len(t.gateways.hiapi.jobs) == 1
+        (book,) = await t.app.store.books()
+        assert book.settled_microusd == book.held_microusd
+
+
+@pytest.mark.parametrize("gateway", ["shortapi", "pixeldojo"])
+@pytest.mark.parametrize("fault", ACCEPTED_UNCLEARLY)
 async def test_an_unclear_answer_keeps_the_hold_and_is_never_sent_again(tmp_path, gateway, fault):
     async with theatre(tmp_path) as t:
         stand = getattr(t.gateways, gateway)

@@ -114,7 +114,12 @@ async def theatre(folder: Path, *, started: bool = True, **settings: Any) -> Asy
     limits = RequestLimits(shortapi=100_000, hiapi=100_000, pixeldojo=100_000)
     async with (
         SandboxDiscord.start(openapi=_document(), messages_per_5_s=None) as discord,
-        SandboxGateways.start(render=rendered_once, pace=Pace(job_s=0.05), limits=limits) as gateways,
+        SandboxGateways.start(
+            render=rendered_once,
+            pace=Pace(job_s=0.05),
+            limits=limits,
+            hiapi_signing_key=settings.get("hiapi_signing_key", ""),
+        ) as gateways,
     ):
         guild = discord.add_guild("Paper Boats", owner=discord.owner)
         member = discord.add_user("mia")

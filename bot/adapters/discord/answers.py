@@ -17,8 +17,11 @@ _FAILURES = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OS
 _TOO_LARGE = 40005
 _FORM = 50035
 _REPLY_NEEDS_HISTORY = 160002
-# Definite refusals that come as 400: no text channel, no such recipient, archived thread, AutoMod.
-_REFUSED_AS_400 = frozenset({50008, 50033, 50083, 200000})
+# Definite refusals that come as 400: no text channel, no such recipient, archived or locked thread, too many open
+# threads, AutoMod, a link filter.
+_REFUSED_AS_400 = frozenset({50008, 50033, 50083, 160005, 160006, 200000, 240000})
+# Comes as a 429, but not for seconds: a message older than an hour takes no more edits.
+_EDITED_TOO_OFTEN = 30046
 
 
 class Failure(StrEnum):
@@ -49,7 +52,12 @@ def sort_failure(error: Exception) -> Failure:
     """Return what a failed call means; everything that is not surely a refusal is unclear."""
     if not isinstance(error, discord.HTTPException):
         return Failure.UNCLEAR
-    by_code = {_TOO_LARGE: Failure.TOO_LARGE, _REPLY_NEEDS_HISTORY: Failure.NO_REPLY, _FORM: Failure.FORM}
+    by_code = {
+        _TOO_LARGE: Failure.TOO_LARGE,
+        _REPLY_NEEDS_HISTORY: Failure.NO_REPLY,
+        _FORM: Failure.FORM,
+        _EDITED_TOO_OFTEN: Failure.FORBIDDEN,
+    }
     if error.code in by_code:
         return by_code[error.code]
     if error.status == 413:

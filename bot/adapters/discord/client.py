@@ -5,12 +5,13 @@ import hashlib
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import discord
 from discord import app_commands
 from discord.ext import commands
+from discord.webhook.async_ import AsyncWebhookAdapter, async_context
 
 from bot.adapters.discord.answers import CallFailed, sorted_failures
 from bot.domain.errors import RequestRejected, StartFailed
@@ -23,6 +24,10 @@ log = logging.getLogger(__name__)
 
 API_URL: Final = "https://discord.com/api/v10"
 COMMANDS_NOTE: Final = "commands"
+# The least that discord.py takes. Longer limits fail at once, so that a channel closed for an hour holds up no other.
+RATE_LIMIT_WAITED_MAX_S: Final = 30.0
+_UNKNOWN_INTERACTION: Final = 10062
+_ALREADY_ACKNOWLEDGED: Final = 40060
 NOT_ALLOWED: Final = "You may not use this command here. Nothing was held."
 
 
@@ -36,6 +41,9 @@ class AnsweringTree(app_commands.CommandTree["GallopBot"]):
         """Answer a failed interaction; cogs call it for their buttons, too."""
         answer = NOT_ALLOWED if isinstance(error, app_commands.CheckFailure) else error_reply(error)
         cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
+        if isinstance(cause, discord.NotFound) and cause.code == _UNKNOWN_INTERACTION:
+            log.warning("interaction over before it was acknowledged interaction_id=%s", interaction.id)
+            return
         if not isinstance(cause, RequestRejected | app_commands.CheckFailure):
             command = interaction.command.qualified_name if interaction.command is not None else None
             log.error("command failed interaction_id=%s command=%s", interaction.id, command, exc_info=cause)
@@ -47,17 +55,51 @@ class AnsweringTree(app_commands.CommandTree["GallopBot"]):
 
 
 async def _send_privately(interaction: discord.Interaction["GallopBot"], answer: str) -> None:
-    if interaction.response.is_done():
-        # After a deferral Discord puts the first follow-up in the place of "thinking".
-        await interaction.followup.send(answer, ephemeral=True)
-    else:
-        await interaction.response.send_message(answer, ephemeral=True)
+    if not interaction.response.is_done():
+        try:
+            await interaction.response.send_message(answer, ephemeral=True)
+            return
+        except discord.HTTPException as refused:
+            # A deferral whose answer was lost; unless something else is said already, "thinking" is still there.
+            if refused.code != _ALREADY_ACKNOWLEDGED or not (await interaction.original_response()).flags.loading:
+                raise
+    # After a deferral Discord puts the first follow-up in the place of "thinking".
+    await interaction.followup.send(answer, ephemeral=True)
+
+
+class _Answers(AsyncWebhookAdapter):
+    """discord.py's calls by an interaction's token; a broken connection is an OSError, whatever aiohttp calls it."""
+
+    async def request(self, route: discord.http.Route, session: aiohttp.ClientSession, **options: Any) -> Any:
+        try:
+            return await super().request(route, session, **options)
+        except aiohttp.ClientError as error:
+            raise ConnectionError(type(error).__name__) from error
+
+
+class _Http(discord.http.HTTPClient):
+    """discord.py's REST client, for callers that may give up at any time."""
+
+    async def request(self, route: discord.http.Route, **options: Any) -> Any:
+        try:
+            return await super().request(route, **options)
+        except asyncio.CancelledError:
+            # While the whole bot is rate limited, discord.py lets all calls wait. If the call that ran into the limit
+            # is given up meanwhile, they wait for ever (2.7.1 http.py:752).
+            self._global_over.set()
+            raise
 
 
 class GallopBot(commands.AutoShardedBot):
     """discord.py's client with Gallop's settings. Start-up is `log_in`, then `run_until`."""
 
-    def __init__(self, *, api_url: str | None = None, guild_ready_timeout_s: float = 2.0) -> None:
+    def __init__(
+        self,
+        *,
+        api_url: str | None = None,
+        guild_ready_timeout_s: float = 2.0,
+        http_trace: aiohttp.TraceConfig | None = None,
+    ) -> None:
         self.api_url = (api_url or API_URL).rstrip("/")
         # discord.py has no other hook for its REST address, and it is the class's: one Discord per process.
         discord.http.Route.BASE = self.api_url
@@ -72,7 +114,11 @@ class GallopBot(commands.AutoShardedBot):
             allowed_mentions=discord.AllowedMentions.none(),
             max_messages=None,
             guild_ready_timeout=guild_ready_timeout_s,
+            http_trace=http_trace or aiohttp.TraceConfig(),
+            max_ratelimit_timeout=RATE_LIMIT_WAITED_MAX_S,
         )
+        # The client makes its own and hands it on to its state: there is no hook for another class.
+        self.http.__class__ = _Http
 
     async def log_in(self, token: str) -> None:
         """Log in over REST; no gateway connection yet.
@@ -89,7 +135,7 @@ class GallopBot(commands.AutoShardedBot):
                 "DISCORD_TOKEN was refused by Discord: copy it again from the application's page (Bot, Reset Token), "
                 "for example DISCORD_TOKEN=the-token-from-the-bot-page"
             ) from error
-        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+        except (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError) as error:
             await self.close()
             raise StartFailed(
                 f"Discord could not be reached at {self.api_url} ({type(error).__name__}): check the network and "
@@ -108,6 +154,11 @@ class GallopBot(commands.AutoShardedBot):
         """
         discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = gateway
         await super().launch_shard(gateway, shard_id, initial=initial)
+
+    def is_connected(self) -> bool:
+        """Say whether every shard has an open connection and the session is ready."""
+        shards = self.shards.values()
+        return self.is_ready() and bool(shards) and not any(shard.is_closed() for shard in shards)
 
     def operator_ids(self, configured: Iterable[int] = ()) -> frozenset[int]:
         """Return the configured operators, else the application's owner or the accepted members of its team."""
@@ -156,6 +207,8 @@ class GallopBot(commands.AutoShardedBot):
         Raises:
             StartFailed: Discord ended the connection for good.
         """
+        # Every interaction is handled in a task that descends from the connection's, and sees this.
+        async_context.set(_Answers())  # type: ignore[no-untyped-call] # discord.py's has no annotations
         connection = asyncio.create_task(self.connect(reconnect=True))
         stopping = asyncio.create_task(stop.wait())
         try:

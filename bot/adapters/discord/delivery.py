@@ -50,14 +50,22 @@ class DiscordMessenger:
 
     async def knock(self, *, user_id: int, prompt: str, key: str) -> MessageRef:
         try:
-            place = await self._places.direct_to(user_id)
-            async with sorted_failures():
-                message = await place.channel.send(cards.knock_text(prompt), nonce=f"k{key}")
+            try:
+                return await self._knock(user_id, prompt, key)
+            except CallFailed as failed:
+                if failed.failure is not Failure.UNCLEAR:
+                    raise
+                # It may be there, and would say what is not so if the command were refused now.
+                return await self._knock(user_id, prompt, key)
         except CallFailed as failed:
             if failed.refused:
                 raise DirectMessagesClosed from failed
             raise DeliveryFailed(f"direct message {failed}", permanent=False) from failed
-        return ref_of(message)
+
+    async def _knock(self, user_id: int, prompt: str, key: str) -> MessageRef:
+        place = await self._places.direct_to(user_id)
+        async with sorted_failures():
+            return ref_of(await place.channel.send(cards.knock_text(prompt), nonce=f"k{key}"))
 
     async def unknock(self, message: MessageRef) -> None:
         try:
@@ -84,11 +92,12 @@ class DiscordMessenger:
             log.warning("card posted without pictures job_id=%s", job.job_id)
             return await self._post_card(place, view, ())
 
-        return Errand(job, (self._places.card_rung(job),), post, _is_card_of(job), job.created_at)
+        rungs = (self._places.card_rung(job),)
+        return Errand(job, _card_nonce(job), rungs, post, _is_card_of(job), job.created_at)
 
     async def _post_card(self, place: Place, view: CardView, uploads: Sequence[Upload]) -> discord.Message:
         card = cards.job_card(view, pictures=[upload.reference for upload in uploads])
-        return await self._posting.send(place, card, nonce=f"c{view.job.job_id}", uploads=uploads)
+        return await self._posting.send(place, card, nonce=_card_nonce(view.job), uploads=uploads)
 
     async def edit_card(self, view: CardView) -> None:
         job = view.job
@@ -119,13 +128,13 @@ class DiscordMessenger:
 
     async def explain(self, view: CardView, *, look_first: bool) -> MessageRef:
         job = view.job
+        nonce = f"e{job.job_id}"
 
         async def post(place: Place) -> discord.Message:
-            nonce = f"e{job.job_id}"
             return await self._posting.send(place, cards.explanation(view), nonce=nonce, reply_to=job.card)
 
         is_wanted = _is_explanation_of(job, _texts(cards.explanation(view)))
-        errand = Errand(job, self._places.video_rungs(job), post, is_wanted, job.since_at)
+        errand = Errand(job, nonce, self._places.video_rungs(job), post, is_wanted, job.since_at)
         return await self._errands.run(errand, look_first=look_first)
 
     async def post_video(self, view: CardView, *, look_first: bool) -> MessageRef:
@@ -135,7 +144,7 @@ class DiscordMessenger:
             return await self._post_video(place, view)
 
         since = job.delivery_since or job.created_at
-        errand = Errand(job, self._places.video_rungs(job), post, _is_video_of(job), since)
+        errand = Errand(job, _video_nonce(job), self._places.video_rungs(job), post, _is_video_of(job), since)
         try:
             posted = await self._errands.run(errand, look_first=look_first)
         except DeliveryFailed as failed:
@@ -184,11 +193,15 @@ class DiscordMessenger:
         # Never seen. A message without its video must not count as a delivery, nor stay for a second one to follow; but
         # should Discord one day show files in another way, this must not repeat for ever.
         log.error("video missing in its message job_id=%s message_id=%s", job.job_id, message.id)
-        async with sorted_failures():
-            message = await message.channel.fetch_message(message.id)
-            if _shows(message, upload.name) or job.delivery_count >= REPEATS_MAX:
-                return message
-            await message.delete()
+        try:
+            async with sorted_failures():
+                message = await message.channel.fetch_message(message.id)
+                if _shows(message, upload.name) or job.delivery_count >= REPEATS_MAX:
+                    return message
+                await message.delete()
+        except CallFailed as failed:
+            # It speaks of the message, which may be gone already, and refuses nothing in this place.
+            raise CallFailed(Failure.UNCLEAR, str(failed)) from failed
         raise CallFailed(Failure.UNCLEAR, "the message came without its video")
 
     async def _send_video(
@@ -198,7 +211,7 @@ class DiscordMessenger:
         return await self._posting.send(
             place,
             layout,
-            nonce=f"v{job.job_id}",
+            nonce=_video_nonce(job),
             uploads=uploads,
             reply_to=job.card,
             pings_user_id=job.user_id if self._pings(job, place) else None,
@@ -209,7 +222,15 @@ class DiscordMessenger:
         return place.guild_id is not None and waited_s > PING_AFTER_S
 
     async def may_deliver(self, job: Job) -> bool:
-        return self._places.may_post(job)
+        return await self._places.may_post(job)
+
+
+def _card_nonce(job: Job) -> str:
+    return f"c{job.job_id}"
+
+
+def _video_nonce(job: Job) -> str:
+    return f"v{job.job_id}"
 
 
 def _texts(view: Layout) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Final
 import discord
 from discord.ext import commands
 
-from bot.adapters.discord.answers import sorted_failures
+from bot.adapters.discord.answers import CallFailed, sorted_failures
 from bot.domain.job import Job, MessageRef
 from bot.presentation.words import message_link
 
@@ -94,6 +94,10 @@ class Places:
         readable = permissions.read_message_history if permissions is not None else None
         return Place(channel, channel_id, guild_id, self._own_user_id, readable)
 
+    def as_it_is_now(self, place: Place) -> Place:
+        """Return a place with what the bot may do there now."""
+        return place if place.guild_id is None else self.guild_place(place.channel_id, place.guild_id)
+
     def message(self, ref: MessageRef) -> discord.PartialMessage:
         return self._bot.get_partial_messageable(ref.channel_id).get_partial_message(ref.message_id)
 
@@ -112,15 +116,23 @@ class Places:
         guild_id = job.guild_id if in_guild and not _is_direct(job) else None
         return message_link(ref, guild_id=guild_id)
 
-    def may_post(self, job: Job) -> bool:
-        """Say whether the place of the command is there for us, as far as the cache knows; unknown is yes."""
-        if _is_direct(job) or not self._bot.is_ready():
+    async def may_post(self, job: Job) -> bool:
+        """Say whether the place of the command is there for us; what cannot be known now counts as yes."""
+        if _is_direct(job):
             return True
-        if self.guild(job.guild_id) is None:
-            return False
-        permissions = self._permissions(job.channel_id, job.guild_id)
-        if permissions is None:
-            return True
+        try:
+            if self.guild(job.guild_id) is None:
+                await self.permissions_known()
+            if self.guild(job.guild_id) is None:
+                return False
+            permissions = self._permissions(job.channel_id, job.guild_id)
+            if permissions is None:
+                # Discord tells of no place that was deleted before a start, and of no archived thread: it is asked.
+                await self._channel(job.channel_id)
+                return True
+        except CallFailed as failed:
+            log.info("place not known job_id=%s reason=%s", job.job_id, failed)
+            return not failed.refused
         thread = isinstance(self._bot.get_channel(job.channel_id), discord.Thread)
         may_send = permissions.send_messages_in_threads if thread else permissions.send_messages
         return permissions.view_channel and permissions.attach_files and may_send

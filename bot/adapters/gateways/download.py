@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import re
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,8 +18,15 @@ REDIRECTS_MAX = 3
 CHUNK_BYTES = 1 << 18
 _PORT_MAX = 65_535
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# A name of letters, digits, hyphens and underscores, as DNS carries it; the resolver breaks on some others.
+_DNS_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})+")
 # 64:ff9b::/96 carries an IPv4 address in its last four bytes (RFC 6052).
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Of IANA's special-purpose registries (read 2026-11-20), what not every Python 3.11 knows. A cloud's metadata service
+# lies in the first: 192.0.0.192.
+_SPECIAL = tuple(
+    ipaddress.ip_network(text) for text in ("192.0.0.0/24", "192.88.99.0/24", "64:ff9b:1::/48", "3fff::/20")
+)
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
@@ -64,7 +72,7 @@ async def download(
             with _create(part) as file:
                 await _write(response, file, gateway=gateway, bytes_max=bytes_max, video=video)
             part.replace(target)
-    except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
+    except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, httpx.CookieConflict, OSError) as error:
         raise GatewayUnavailable(gateway, f"download: {type(error).__name__}") from error
     finally:
         _remove(part)
@@ -102,8 +110,7 @@ async def _open(address: str, client: httpx.AsyncClient, guard: "_Guard") -> Asy
                 guard.check_answer(response)
                 yield response
                 return
-            location = response.headers.get("Location", "")
-            url = guard.allowed(str(url.join(location)))
+            url = guard.allowed(response.headers.get("Location", ""), base=url)
         finally:
             await response.aclose()
     raise VideoUnusable(guard.gateway, f"more than {REDIRECTS_MAX} redirects")
@@ -135,10 +142,10 @@ class _Guard:
         self._own_host = own_host
         self._resolve = resolve
 
-    def allowed(self, address: str) -> httpx.URL:
+    def allowed(self, address: str, *, base: httpx.URL | None = None) -> httpx.URL:
         try:
-            url = httpx.URL(address)
-        except httpx.InvalidURL as error:
+            url = httpx.URL(address) if base is None else base.join(address)
+        except (httpx.InvalidURL, ValueError) as error:
             raise VideoUnusable(self.gateway, "unreadable address") from error
         own = self._is_own(url)
         if url.userinfo or not (url.scheme == "https" or (own and url.scheme == "http")):
@@ -173,7 +180,7 @@ def _name(url: httpx.URL) -> str:
 def _matches(host: str, pattern: str) -> bool:
     if not pattern.startswith("*."):
         return host == pattern
-    return host == pattern[2:] or host.endswith(pattern[1:])
+    return _DNS_NAME.fullmatch(host) is not None and (host == pattern[2:] or host.endswith(pattern[1:]))
 
 
 def _is_loopback(address: str) -> bool:
@@ -191,4 +198,6 @@ def is_public(address: str) -> bool:
             return is_public(str(inner))
         if ip.is_site_local:
             return False
+    if any(ip in network for network in _SPECIAL):
+        return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_link_local or ip.is_unspecified)

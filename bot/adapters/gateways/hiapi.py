@@ -4,8 +4,12 @@ Fields: the model page of happyhorse-1.1/reference-to-video and docs.hiapi.ai/as
 2026-11-20. Samples written to them are in tests/adapters/samples/hiapi/.
 """
 
+import hashlib
+import hmac
 import json
+import re
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -19,6 +23,7 @@ from bot.adapters.gateways.http import (
     as_object,
     path_part,
     read_base,
+    read_callback_id,
     read_decimal,
     read_id,
     read_time,
@@ -38,6 +43,11 @@ HOSTS = ("*.hiapi.ai", "*.aliyuncs.com")
 RATIOS = ("16:9", "9:16", "3:4", "4:3", "4:5", "5:4", "1:1", "9:21", "21:9")
 REFUSAL_STATUSES = frozenset({400, 401, 402, 403, 415, 429, 503})
 
+_MISMATCH = "idempotency_key_mismatch"
+# The signing page's tolerance, for clocks that differ and callbacks that were under way.
+_STAMP_AGE_MAX_S = 300
+_STAMP = re.compile(r"[0-9]{1,12}")
+_SIGNATURE = re.compile(r"[0-9a-f]{64}")
 _FINISHED = frozenset({"success", "succeeded"})
 _FAILED = frozenset({"fail", "failed"})
 
@@ -69,9 +79,11 @@ class HiApi:
         prices: Mapping[Resolution, PriceRow] | None = None,
         requests_per_min: int = 45,
         task_life_s: float = 86_400,
+        signing_key: SecretStr | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         resolve: Resolve = addresses_of,
     ) -> None:
+        self._signing_key = signing_key
         self._wire = Wire(
             gateway=NAME,
             base=read_base(base_url, prefix="/v1"),
@@ -122,7 +134,7 @@ class HiApi:
             return Accepted(gateway_job_id)
         if answer.status in REFUSAL_STATUSES and _is_envelope(payload, answer) and not names_a_job(payload):
             raise refused(NAME, answer.status, words(payload), retry_after_s=answer.retry_after_s)
-        raise SubmissionUnconfirmed(NAME, f"status {answer.status} without a certain answer")
+        raise _unconfirmed(answer, payload)
 
     async def read(self, gateway_job_id: str) -> Reading:
         payload = await self._wire.get(f"/tasks/{path_part(gateway_job_id)}")
@@ -144,8 +156,33 @@ class HiApi:
     async def fetch(self, address: str, target: Path) -> None:
         await self._wire.fetch(address, target)
 
+    def is_genuine(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> bool:
+        """Without a signing key HiAPI sends no signature, and every callback counts as genuine."""
+        key = self._signing_key.get_secret_value().encode() if self._signing_key else b""
+        if not key:
+            return True
+        given = {name.lower(): value for name, value in headers.items()}
+        stamp, signature = given.get("x-hiapi-timestamp", ""), given.get("x-hiapi-signature", "").lower()
+        if not _STAMP.fullmatch(stamp) or not _SIGNATURE.fullmatch(signature):
+            return False
+        expected = hmac.new(key, stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+        return hmac.compare_digest(expected, signature) and abs(now.timestamp() - int(stamp)) <= _STAMP_AGE_MAX_S
+
+    def callback_job_id(self, body: bytes) -> str | None:
+        return read_callback_id(body, "taskId", "task_id")
+
     async def aclose(self) -> None:
         await self._wire.aclose()
+
+
+def _unconfirmed(answer: Answer, payload: dict[str, object]) -> SubmissionUnconfirmed:
+    """A replay's two own answers: 409, the first POST is still being worked on; 422, it came with other bytes."""
+    return SubmissionUnconfirmed(
+        NAME,
+        f"status {answer.status} without a certain answer",
+        retry_after_s=answer.retry_after_s if answer.status == httpx.codes.CONFLICT else None,
+        mismatch=answer.status == httpx.codes.UNPROCESSABLE_ENTITY and _MISMATCH in words(payload),
+    )
 
 
 def _is_envelope(payload: dict[str, object], answer: Answer) -> bool:

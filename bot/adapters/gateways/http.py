@@ -263,6 +263,13 @@ def read_id(*candidates: object) -> str | None:
     return None
 
 
+def read_callback_id(body: bytes, *keys: str, under: tuple[str, ...] = ("data",)) -> str | None:
+    """Return the job id that a callback's body names, at its top or in an object `under` it; None for anything else."""
+    payload = Answer(httpx.codes.OK, body).payload() or {}
+    places = [payload, *(as_object(payload.get(name)) for name in under)]
+    return read_id(*(place.get(key) for place in places for key in keys))
+
+
 def path_part(gateway_job_id: str) -> str:
     """Write an id so that it stays one part of a path."""
     return quote(gateway_job_id, safe="")

@@ -8,6 +8,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from bot.adapters.gateways.http import (
     as_object,
     path_part,
     read_base,
+    read_callback_id,
     read_decimal,
     read_id,
     read_time,
@@ -146,6 +148,13 @@ class PixelDojo:
 
     async def fetch(self, address: str, target: Path) -> None:
         await self._wire.fetch(address, target)
+
+    def is_genuine(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> bool:
+        """PixelDojo signs no callbacks; the attempt's token in the address is all there is."""
+        return True
+
+    def callback_job_id(self, body: bytes) -> str | None:
+        return read_callback_id(body, "jobId", "job_id", under=("data", "job"))
 
     async def aclose(self) -> None:
         await self._wire.aclose()

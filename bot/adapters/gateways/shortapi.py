@@ -6,7 +6,8 @@ job object: one captured from the service. Samples written to them are in tests/
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,7 +15,17 @@ import httpx
 from pydantic import SecretStr
 
 from bot.adapters.gateways.download import Resolve, addresses_of
-from bot.adapters.gateways.http import Answer, Wire, as_list, as_object, read_base, read_decimal, read_id, read_microusd
+from bot.adapters.gateways.http import (
+    Answer,
+    Wire,
+    as_list,
+    as_object,
+    read_base,
+    read_callback_id,
+    read_decimal,
+    read_id,
+    read_microusd,
+)
 from bot.adapters.gateways.refusals import job_refusal, names_a_job, refused, refused_picture, words
 from bot.domain.errors import GatewayUnavailable, SubmissionUnconfirmed
 from bot.domain.job import Attempt
@@ -146,6 +157,13 @@ class ShortApi:
 
     async def fetch(self, address: str, target: Path) -> None:
         await self._wire.fetch(address, target)
+
+    def is_genuine(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> bool:
+        """ShortAPI signs no callbacks; the attempt's token in the address is all there is."""
+        return True
+
+    def callback_job_id(self, body: bytes) -> str | None:
+        return read_callback_id(body, "job_id", "id")
 
     async def aclose(self) -> None:
         await self._wire.aclose()

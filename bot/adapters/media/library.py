@@ -18,6 +18,7 @@ from bot.domain.job import Video
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FOLDERS = {".jpg": "pictures", ".png": "pictures", ".mp4": "videos"}
 _SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png"}
+_HALF = ".part"
 _PROBES_AT_ONCE = 2
 # Also what the animatic and the fitting of videos leave beside the library. Never the folder itself: the database may
 # lie in it.
@@ -65,6 +66,15 @@ class FileLibrary:
         if arrived:
             await _on_disk(partial(_keep, incoming, kept))
         return Video(name, facts.bytes_count, facts.duration_s, facts.width, facts.height)
+
+    async def tidy(self) -> None:
+        """Delete what a life before was writing when it was killed. Nobody may be writing yet."""
+
+        def delete() -> None:
+            for half in self._folder.glob(f"*/*{_HALF}"):
+                half.unlink(missing_ok=True)
+
+        await asyncio.to_thread(delete)
 
     async def free_bytes(self) -> int:
         def measure() -> int:
@@ -114,7 +124,7 @@ async def _on_disk(work: Callable[[], object]) -> None:
 def write_durably(target: Path, data: bytes) -> None:
     """Write a file that after a crash is there whole or not at all. The folder is made where it is missing."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    half = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
+    half = target.with_name(f"{target.name}.{secrets.token_hex(4)}{_HALF}")
     try:
         half.write_bytes(data)
         _keep(half, target)

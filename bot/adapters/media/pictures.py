@@ -4,7 +4,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from bot.adapters.media.images import Prepared, prepare
+from bot.adapters.media.checking import check
+from bot.adapters.media.images import Prepared
 from bot.adapters.media.library import FileLibrary
 from bot.domain.errors import PictureProblem, PictureRejected
 from bot.domain.request import ATTACHMENT_BYTES_MAX, Attachment, Image, Mode, PictureRules
@@ -41,8 +42,8 @@ class PictureIntake:
             async with self._raw:
                 data = await self._bytes(attachment, position, mode)
                 async with self._checks:
-                    return await asyncio.to_thread(
-                        prepare, data, position=position, rules=rules, ratio=ratio, mode=mode, bytes_max=bytes_max
+                    return await check(
+                        data, position=position, rules=rules, ratio=ratio, mode=mode, bytes_max=bytes_max
                     )
 
         tasks = [one(position, attachment) for position, attachment in enumerate(attachments, start=1)]

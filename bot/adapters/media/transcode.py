@@ -14,8 +14,9 @@ from PIL import Image
 
 from bot.adapters.media.facts import VideoFacts, streams_play
 
-# No playlists or other formats that name further files or addresses to be opened.
-_OPENING = {"format_whitelist": "mov,matroska,avi", "protocol_whitelist": "file"}
+# What a download lets through is MP4. FFmpeg's other readers stay shut: some open the files and addresses that a file
+# names. MP4 itself can name a file with its data, which FFmpeg opens only when told (enable_drefs).
+_OPENING = {"format_whitelist": "mov", "protocol_whitelist": "file", "enable_drefs": "0"}
 # Labels such as the AIGC tag that the law asks for are kept; the muxer only does so when told.
 _MP4 = {"movflags": "+faststart+use_metadata_tags"}
 _CONTAINERS_OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
@@ -31,10 +32,14 @@ class Unusable(Exception):
     """The file is no video that can be played, or cannot be made to fit."""
 
 
+def _opened(path: Path) -> InputContainer:
+    return av.open(path, format="mov", options=_OPENING)
+
+
 def measure(path: Path) -> VideoFacts:
     """Measure a file; its first frame is really decoded."""
     order = _boxes(path)
-    with av.open(path, options=_OPENING) as container:
+    with _opened(path) as container:
         stream = _video(container)
         if next(container.decode(stream), None) is None:
             raise Unusable("no frame")
@@ -44,7 +49,7 @@ def measure(path: Path) -> VideoFacts:
             raise Unusable("no duration")
         quicktime = container.metadata.get("major_brand", "").startswith("qt")
         return VideoFacts(
-            container=("mov" if quicktime else "mp4") if "mp4" in container.format.name else container.format.name,
+            container="mov" if quicktime else "mp4",
             video_codec=stream.codec_context.name,
             audio_codec=audio.codec_context.name if audio else None,
             pix_fmt=stream.codec_context.pix_fmt or "",
@@ -104,7 +109,7 @@ def fit(path: Path, target: Path, bytes_max: int) -> VideoFacts:
 
 
 def _remux(path: Path, target: Path) -> None:
-    with av.open(path, options=_OPENING) as source, av.open(target, "w", format="mp4", options=_MP4) as output:
+    with _opened(path) as source, av.open(target, "w", format="mp4", options=_MP4) as output:
         _copy_tags(source, output)
         video = _video(source)
         copies: dict[int, VideoStream | AudioStream] = {video.index: output.add_stream_from_template(video)}
@@ -122,7 +127,7 @@ def _copy_tags(source: InputContainer, output: OutputContainer) -> None:
 
 
 def _encode(path: Path, target: Path, facts: VideoFacts, *, budget_bps: float, small: bool) -> None:
-    with av.open(path, options=_OPENING) as source, av.open(target, "w", format="mp4", options=_MP4) as output:
+    with _opened(path) as source, av.open(target, "w", format="mp4", options=_MP4) as output:
         _copy_tags(source, output)
         decoded = _video(source)
         video_bps = max(50_000, int(budget_bps - (_AUDIO_BPS if facts.audio_codec else 0)))
@@ -175,7 +180,7 @@ def threads() -> int:
 
 def last_frame(path: Path) -> bytes:
     """Return the last picture of a video as PNG."""
-    with av.open(path, options=_OPENING) as container:
+    with _opened(path) as container:
         stream = _video(container)
         last = None
         # From a second before the end; from the beginning where nothing comes of that.

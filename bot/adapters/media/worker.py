@@ -24,6 +24,8 @@ def main() -> None:
 
 
 def _do(work: str, request: dict[str, Any]) -> dict[str, Any]:
+    if work == "picture":
+        return _picture(**request)
     from bot.adapters.media import transcode
 
     match work:
@@ -40,6 +42,20 @@ def _do(work: str, request: dict[str, Any]) -> dict[str, Any]:
             return {}
         case _:
             raise ValueError(work)
+
+
+def _picture(*, path: str, target: str, rules: dict[str, Any], mode: str, **options: Any) -> dict[str, Any]:
+    """Write the repaired picture to `target` and return the rest of it, or return why it was rejected."""
+    from bot.adapters.media import images
+    from bot.domain.errors import PictureRejected
+    from bot.domain.request import Mode, PictureRules
+
+    try:
+        prepared = images.prepare(Path(path).read_bytes(), rules=PictureRules(**rules), mode=Mode(mode), **options)
+    except PictureRejected as error:
+        return asdict(error)
+    Path(target).write_bytes(prepared.data)
+    return {name: value for name, value in asdict(prepared).items() if name != "data"}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from bot.adapters.store.rows import ms, ms_or_none
 from bot.domain.job import CardFace, JobState, MessageRef
 
 _SCHEDULE = """
-UPDATE jobs SET next_at_ms = :next_at_ms, slow = coalesce(:slow, slow) WHERE job_id = :job_id AND state = :state
+UPDATE jobs SET next_at_ms = :next_at_ms, slow = coalesce(:slow, slow)
+WHERE job_id = :job_id AND state = :state AND erased = 0
 """
 _CARD_POSTED = """
 UPDATE jobs SET card_channel_id = :channel_id, card_message_id = :message_id, card_face = :face, card_count = 0

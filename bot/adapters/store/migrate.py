@@ -65,13 +65,23 @@ def inspect(path: Path) -> bool:
     """
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-            _refuse_foreign(db, path, newest=shipped_migrations()[-1].number)
-            has_tables = _applied(db) > 0
+            has_tables = known_schema(db, path) > 0
     except (OSError, sqlite3.Error) as error:
         raise _unusable(path, error) from error
     if not os.access(path, os.W_OK):
         raise _unusable(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
     return has_tables
+
+
+def known_schema(db: sqlite3.Connection, path: Path) -> int:
+    """Return the number of the last migration that was applied, 0 for an empty database.
+
+    Raises:
+        StartFailed: the schema is newer than the code, or not Gallop's.
+    """
+    refuse_foreign(db, path)
+    _refuse_newer(db, path, newest=shipped_migrations()[-1].number)
+    return _applied(db)
 
 
 def shipped_migrations() -> list[Migration]:
@@ -96,16 +106,21 @@ def migrate(db: sqlite3.Connection, path: Path, steps: list[Migration]) -> None:
     """
     db.execute("PRAGMA foreign_keys = ON")
     db.execute("PRAGMA synchronous = FULL")
-    _refuse_foreign(db, path, newest=max(step.number for step in steps))
+    refuse_foreign(db, path)
+    _refuse_newer(db, path, newest=max(step.number for step in steps))
     for step in steps:
         if step.number > _applied(db):
             _apply(db, step)
 
 
-def _refuse_foreign(db: sqlite3.Connection, path: Path, *, newest: int) -> None:
+def refuse_foreign(db: sqlite3.Connection, path: Path) -> None:
+    """Raise StartFailed where the database has tables, and they are not Gallop's."""
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if tables and "migrations" not in tables:
         raise StartFailed(f"The database {path} belongs to something else: give Gallop one of its own in DATABASE_URL.")
+
+
+def _refuse_newer(db: sqlite3.Connection, path: Path, *, newest: int) -> None:
     if _applied(db) > newest:
         raise StartFailed(
             f"The database {path} was written by a newer Gallop (schema {_applied(db)}, this one knows {newest}): "

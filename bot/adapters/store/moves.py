@@ -2,17 +2,16 @@
 
 import json
 import sqlite3
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from bot.adapters.store.callbacks import write_name
 from bot.adapters.store.connections import Connections
 from bot.adapters.store.opening import PAUSED
 from bot.adapters.store.rows import ms, ms_or_none
 from bot.domain.job import Attempt, JobState, Video
-from bot.domain.ports import Billing, End
 from bot.domain.quota import windows_at
+from bot.domain.store import Billing, End
 
-# A card that was left behind by its job is caught up with after a restart only this long.
-_CARD_LIFE = timedelta(days=3)
 # SQLite's largest: a release takes the whole hold.
 _INTEGER_MAX = 2**63 - 1
 
@@ -25,9 +24,11 @@ FROM ledger WHERE job_id = :job_id AND kind = 'hold'
 """
 _INSERT_ATTEMPT = """
 INSERT INTO attempts (
-    job_id, number, gateway, model, body, idempotency_key, callback_token, submitted_at_ms, gateway_job_id, month
+    job_id, number, gateway, model, body, idempotency_key, callback_token, submitted_at_ms, price_microusd,
+    gateway_job_id, month
 ) VALUES (
-    :job_id, :number, :gateway, :model, :body, :idempotency_key, :callback_token, :now_ms, :gateway_job_id,
+    :job_id, :number, :gateway, :model, :body, :idempotency_key, :callback_token, :now_ms, :price_microusd,
+    :gateway_job_id,
     coalesce((SELECT month FROM ledger WHERE job_id = :job_id AND kind = 'hold'), :month)
 )
 """
@@ -44,11 +45,15 @@ WHERE job_id = :job_id AND state = 'held' AND user_id = :user_id
 """
 _BEGIN = """
 UPDATE jobs SET state = 'submitting', attempt_count = :number, submitted_at_ms = :now_ms, since_at_ms = :now_ms,
-    next_at_ms = :next_at_ms
+    next_at_ms = :next_at_ms, not_before_ms = NULL
 WHERE job_id = :job_id AND state = 'held' AND attempt_count = :number - 1
 """
 _ACCEPT = """
-UPDATE jobs SET state = 'running', since_at_ms = :now_ms, next_at_ms = :next_at_ms
+UPDATE jobs SET state = 'running', since_at_ms = :now_ms, next_at_ms = iif(
+    EXISTS (SELECT 1 FROM attempts WHERE job_id = :job_id AND number = :number AND hinted_at_ms IS NOT NULL),
+    :now_ms,
+    :next_at_ms
+)
 WHERE job_id = :job_id AND state IN ('submitting', 'unconfirmed') AND attempt_count = :number
 """
 _NAME_AND_BILL = """
@@ -71,7 +76,7 @@ _KEEP_VIDEO = """
 UPDATE jobs SET video_name = :name, video_bytes_count = :bytes_count, video_duration_s = :duration_s,
     video_width = :width, video_height = :height,
     delivery = 'due', delivery_count = 0, delivery_since_ms = :now_ms, next_at_ms = :now_ms
-WHERE job_id = :job_id AND state = :state AND delivery = 'none'
+WHERE job_id = :job_id AND state = :state AND delivery = 'none' AND erased = 0
 """
 _STORE = "UPDATE jobs SET state = 'stored', since_at_ms = :now_ms WHERE job_id = :job_id AND state = 'finished'"
 _END = """
@@ -79,40 +84,13 @@ UPDATE jobs SET state = :to, since_at_ms = :now_ms, next_at_ms = :now_ms, ending
     refused_picture = :refused_picture
 WHERE job_id = :job_id AND state IN (SELECT value FROM json_each(:states))
 """
-_RECOVER_SUBMITTING = "UPDATE jobs SET state = 'unconfirmed', since_at_ms = :now_ms WHERE state = 'submitting'"
-_RECOVER_DUE = """
-UPDATE jobs SET next_at_ms = :now_ms
-WHERE state IN ('held', 'unconfirmed', 'running', 'finished') OR delivery = 'due'
-    OR (
-        since_at_ms >= :cards_since_ms
-        AND coalesce(card_face, '') NOT IN ('delivered', 'kept', 'cancelled', 'failed', 'lost')
-    )
-"""
 
 
 class Moves(Connections):
     """The operations that move a job."""
 
-    async def recover(self, now: datetime) -> int:
-        values = {"now_ms": ms(now), "cards_since_ms": ms(now - _CARD_LIFE)}
-
-        def work(db: sqlite3.Connection) -> int:
-            moved = db.execute(_RECOVER_SUBMITTING, values).rowcount
-            db.execute(_RECOVER_DUE, values)
-            return moved
-
-        return await self._write(work)
-
     async def cancel(self, job_id: str, *, user_id: int, now: datetime) -> bool:
-        values = {"job_id": job_id, "user_id": user_id, "now_ms": ms(now)}
-
-        def work(db: sqlite3.Connection) -> bool:
-            if not _is_in(db, job_id, JobState.HELD):
-                return False
-            _release(db, job_id, now)
-            return db.execute(_CANCEL, values).rowcount > 0
-
-        return await self._write(work)
+        return await self._write(lambda db: cancel_held(db, job_id, user_id=user_id, now=now))
 
     async def begin_attempt(self, attempt: Attempt, *, next_at: datetime) -> bool:
         values = {
@@ -123,6 +101,7 @@ class Moves(Connections):
             "body": attempt.body,
             "idempotency_key": attempt.idempotency_key,
             "callback_token": attempt.callback_token,
+            "price_microusd": attempt.price_microusd,
             "gateway_job_id": attempt.gateway_job_id,
             "now_ms": ms(attempt.submitted_at),
             "next_at_ms": ms(next_at),
@@ -140,7 +119,6 @@ class Moves(Connections):
     async def accept(
         self, job_id: str, *, number: int, gateway_job_id: str, billing: Billing, now: datetime, next_at: datetime
     ) -> bool:
-        """False also when the gateway gave that job id to another job before."""
         values = {
             "job_id": job_id,
             "number": number,
@@ -152,14 +130,7 @@ class Moves(Connections):
         }
 
         def work(db: sqlite3.Connection) -> bool:
-            if not db.execute(_ACCEPT, values).rowcount:
-                return False
-            try:
-                return db.execute(_NAME_AND_BILL, values).rowcount > 0
-            except sqlite3.IntegrityError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
-                    raise
-                return False
+            return db.execute(_ACCEPT, values).rowcount > 0 and write_name(db, _NAME_AND_BILL, values)
 
         return await self._write(work)
 
@@ -195,30 +166,41 @@ class Moves(Connections):
         return await self._change(_KEEP_VIDEO, _video_values(job_id, JobState.LOST, video, now))
 
     async def end(self, job_id: str, *, states: tuple[JobState, ...], to: JobState, end: End, now: datetime) -> bool:
-        values = {
-            "job_id": job_id,
-            "states": json.dumps(states),
-            "to": to,
-            "ending": end.ending,
-            "refusal": end.refusal,
-            "refused_picture": end.refused_picture,
-            "now_ms": ms(now),
-        }
-
-        def work(db: sqlite3.Connection) -> bool:
-            if not _is_in(db, job_id, *states):
-                return False
-            _release(db, job_id, now)
-            _bill_newest(db, job_id, end.billing)
-            return db.execute(_END, values).rowcount > 0
-
-        return await self._write(work)
+        return await self._write(lambda db: end_job(db, job_id, states=states, to=to, end=end, now=now))
 
     async def bill(self, job_id: str, *, number: int, billing: Billing) -> None:
         await self._change(
             _BILL,
             {"job_id": job_id, "number": number, "microusd": billing.microusd, "source": billing.source},
         )
+
+
+def cancel_held(db: sqlite3.Connection, job_id: str, *, user_id: int, now: datetime) -> bool:
+    """Cancel a held job with its release; where the answer is False the operation must be undone."""
+    if not _is_in(db, job_id, JobState.HELD):
+        return False
+    _release(db, job_id, now)
+    return db.execute(_CANCEL, {"job_id": job_id, "user_id": user_id, "now_ms": ms(now)}).rowcount > 0
+
+
+def end_job(
+    db: sqlite3.Connection, job_id: str, *, states: tuple[JobState, ...], to: JobState, end: End, now: datetime
+) -> bool:
+    """End a job with its release; where the answer is False the operation must be undone."""
+    if not _is_in(db, job_id, *states):
+        return False
+    _release(db, job_id, now)
+    _bill_newest(db, job_id, end.billing)
+    values = {
+        "job_id": job_id,
+        "states": json.dumps(states),
+        "to": to,
+        "ending": end.ending,
+        "refusal": end.refusal,
+        "refused_picture": end.refused_picture,
+        "now_ms": ms(now),
+    }
+    return db.execute(_END, values).rowcount > 0
 
 
 def _is_in(db: sqlite3.Connection, job_id: str, *states: JobState) -> bool:

@@ -9,8 +9,8 @@ from bot.adapters.store.rows import JOB, job_of, kept, ms
 from bot.adapters.store.standing import COMMITTED, committed_parameters, standings_of
 from bot.domain.errors import Paused, QuotaExceeded, Refusal, TooManyFailures, TooManyPreviews
 from bot.domain.job import UNCOUNTED_ENDINGS, Ending, Job, JobState
-from bot.domain.ports import Opening
 from bot.domain.quota import day_ends_at, windows_at
+from bot.domain.store import Opening
 
 _UNCOUNTED = json.dumps(sorted(UNCOUNTED_ENDINGS))
 _ABOUT_GATEWAY = json.dumps([refusal for refusal in Refusal if refusal.about_gateway])

@@ -1,18 +1,21 @@
-"""Reads what was written: jobs, the line, what is in flight, where somebody stands, switches and notes."""
+"""Reads what was written: jobs, what is in flight, where somebody stands, switches and notes."""
 
 from collections import Counter
 from datetime import datetime
 
 from bot.adapters.store.connections import Connections
 from bot.adapters.store.opening import PAUSED
-from bot.adapters.store.rows import JOB, at, at_or_none, job_of, ms
+from bot.adapters.store.rows import JOB, at_or_none, job_of, ms
 from bot.adapters.store.standing import COMMITTED, committed_parameters, standings_of
-from bot.domain.job import Job, JobBook, JobState, LineEntry, Running
+from bot.domain.job import Job, Running
 from bot.domain.quota import Limits, Standing
 from bot.domain.request import Mode, Resolution
 
 JOB_BY_ID = f"{JOB} WHERE jobs.job_id = :job_id"
-JOBS_OF = f"{JOB} WHERE jobs.user_id = :user_id ORDER BY jobs.created_at_ms DESC, jobs.rowid DESC LIMIT :limit"
+JOBS_OF = f"""{JOB}
+WHERE jobs.user_id = :user_id AND jobs.forgotten = 0 AND jobs.erased = 0
+ORDER BY jobs.created_at_ms DESC, jobs.rowid DESC LIMIT :limit
+"""
 DUE = f"""{JOB}
 WHERE jobs.next_at_ms IS NOT NULL AND jobs.state != 'running' AND jobs.state != 'held' AND jobs.next_at_ms <= :now_ms
 ORDER BY jobs.next_at_ms LIMIT :limit
@@ -26,10 +29,6 @@ WHERE jobs.next_at_ms IS NOT NULL AND jobs.state = 'running' AND jobs.gateway = 
 ORDER BY jobs.next_at_ms LIMIT :limit
 """
 NEXT_DUE_AT = "SELECT min(next_at_ms) FROM jobs WHERE next_at_ms IS NOT NULL AND next_at_ms > :after_ms"
-LINE = """
-SELECT job_id, user_id, guild_id, gateway, created_at_ms, card_message_id FROM jobs
-WHERE state = 'held' ORDER BY created_at_ms, rowid
-"""
 RUNNING = """
 SELECT user_id, guild_id, gateway FROM jobs
 WHERE state IN ('submitting', 'running') AND (state = 'submitting' OR submitted_at_ms > :overdue_before_ms)
@@ -43,17 +42,6 @@ WHERE gateway = :gateway AND mode = :mode AND resolution = :resolution AND durat
     AND finished_at_ms IS NOT NULL
 ORDER BY finished_at_ms DESC LIMIT 50
 """
-BOOKS = """
-SELECT jobs.job_id, jobs.gateway, jobs.mode, jobs.state,
-    coalesce(sum(iif(kind = 'hold', amount_microusd, 0)), 0),
-    coalesce(sum(iif(kind = 'settle', amount_microusd, 0)), 0),
-    coalesce(sum(iif(kind = 'release', amount_microusd, 0)), 0),
-    coalesce(sum(iif(kind = 'refund', amount_microusd, 0)), 0),
-    coalesce((SELECT sum(billed_microusd) FROM attempts WHERE job_id = jobs.job_id), 0)
-FROM jobs LEFT JOIN ledger ON ledger.job_id = jobs.job_id
-GROUP BY jobs.job_id ORDER BY jobs.created_at_ms, jobs.rowid
-"""
-
 FILES_IN_USE = """
 SELECT name FROM job_images JOIN jobs USING (job_id)
 WHERE state IN ('held', 'submitting', 'unconfirmed', 'running', 'finished')
@@ -83,19 +71,6 @@ class Reads(Connections):
         rows = await self._rows(NEXT_DUE_AT, {"after_ms": ms(after)})
         return at_or_none(rows[0][0])
 
-    async def line(self) -> list[LineEntry]:
-        return [
-            LineEntry(
-                job_id=row["job_id"],
-                user_id=row["user_id"],
-                guild_id=row["guild_id"],
-                gateway=row["gateway"],
-                created_at=at(row["created_at_ms"]),
-                ready=row["card_message_id"] is not None,
-            )
-            for row in await self._rows(LINE)
-        ]
-
     async def running(self, *, overdue_before: datetime) -> Running:
         by_user: Counter[int] = Counter()
         by_guild: Counter[int] = Counter()
@@ -122,13 +97,6 @@ class Reads(Connections):
 
     async def files_in_use(self) -> frozenset[str]:
         return frozenset(name for (name,) in await self._rows(FILES_IN_USE))
-
-    async def books(self) -> list[JobBook]:
-        """`released_microusd` is what a release gave back; what a settle freed is the hold less the settle."""
-        return [
-            JobBook(job_id, gateway, Mode(mode), JobState(state), *amounts)
-            for job_id, gateway, mode, state, *amounts in await self._rows(BOOKS)
-        ]
 
     async def paused(self) -> bool:
         return bool(await self._rows(PAUSED))

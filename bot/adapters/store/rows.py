@@ -11,12 +11,18 @@ from bot.domain.request import Image, Mode, Resolution, VideoRequest
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
+# What an Attempt is made of. In attempts older than their price column the price is the job's.
+_ATTEMPT_COLUMNS = """
+    attempts.number, attempts.gateway AS attempt_gateway, attempts.model, attempts.body, attempts.idempotency_key,
+    attempts.callback_token, attempts.submitted_at_ms AS attempt_submitted_at_ms,
+    coalesce(attempts.price_microusd, jobs.price_microusd) AS attempt_price_microusd, attempts.gateway_job_id,
+    attempts.billed_microusd, attempts.billed_source, attempts.hinted_at_ms, attempts.hinted_gateway_job_id
+"""
+ATTEMPT = f"SELECT attempts.job_id, {_ATTEMPT_COLUMNS} FROM attempts JOIN jobs USING (job_id)"  # noqa: S608 - fixed text
+
 # Everything a Job is made of, in one statement, so that it is read from one moment.
-JOB = """
-SELECT jobs.*,
-    newest.gateway AS attempt_gateway, newest.model, newest.body, newest.idempotency_key, newest.callback_token,
-    newest.submitted_at_ms AS attempt_submitted_at_ms, newest.gateway_job_id, newest.billed_microusd,
-    newest.billed_source,
+JOB = f"""
+SELECT jobs.*, {_ATTEMPT_COLUMNS},
     CASE WHEN jobs.state IN ('stored', 'cancelled', 'failed', 'lost') THEN
         coalesce((SELECT amount_microusd FROM ledger WHERE job_id = jobs.job_id AND kind = 'settle'), 0)
         - coalesce((SELECT amount_microusd FROM ledger WHERE job_id = jobs.job_id AND kind = 'refund'), 0)
@@ -25,8 +31,8 @@ SELECT jobs.*,
         SELECT json_group_array(json_array(name, content_type, width, height, bytes_count, note))
         FROM (SELECT * FROM job_images WHERE job_id = jobs.job_id ORDER BY position)
     ) AS images
-FROM jobs LEFT JOIN attempts AS newest ON newest.job_id = jobs.job_id AND newest.number = jobs.attempt_count
-"""
+FROM jobs LEFT JOIN attempts ON attempts.job_id = jobs.job_id AND attempts.number = jobs.attempt_count
+"""  # noqa: S608 - fixed text
 
 
 def ms(at: datetime) -> int:
@@ -64,7 +70,7 @@ def job_of(row: sqlite3.Row) -> Job:
         created_at=at(row["created_at_ms"]),
         since_at=at(row["since_at_ms"]),
         next_at=at_or_none(row["next_at_ms"]),
-        attempt=_attempt(row) if row["attempt_count"] else None,
+        attempt=attempt_of(row) if row["attempt_count"] else None,
         attempt_count=row["attempt_count"],
         submitted_at=at_or_none(row["submitted_at_ms"]),
         finished_at=at_or_none(row["finished_at_ms"]),
@@ -84,6 +90,8 @@ def job_of(row: sqlite3.Row) -> Job:
         pictures_message=_message(row, "pictures"),
         video_message=_message(row, "video"),
         slow=bool(row["slow"]),
+        not_before=at_or_none(row["not_before_ms"]),
+        forgotten=bool(row["forgotten"]),
     )
 
 
@@ -103,19 +111,23 @@ def _request(row: sqlite3.Row) -> VideoRequest:
     )
 
 
-def _attempt(row: sqlite3.Row) -> Attempt:
+def attempt_of(row: sqlite3.Row) -> Attempt:
+    """Build an attempt from a row of `ATTEMPT`, or a job's newest from a row of `JOB`."""
     return Attempt(
         job_id=row["job_id"],
-        number=row["attempt_count"],
+        number=row["number"],
         gateway=row["attempt_gateway"],
         model=row["model"],
         body=row["body"],
         idempotency_key=row["idempotency_key"],
         callback_token=row["callback_token"],
         submitted_at=at(row["attempt_submitted_at_ms"]),
+        price_microusd=row["attempt_price_microusd"],
         gateway_job_id=row["gateway_job_id"],
         billed_microusd=row["billed_microusd"],
         billed_source=BilledSource(row["billed_source"]) if row["billed_source"] else None,
+        hinted_at=at_or_none(row["hinted_at_ms"]),
+        hinted_gateway_job_id=row["hinted_gateway_job_id"],
     )
 
 

@@ -5,17 +5,23 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 import aiosqlite
 
+from bot.adapters.store.accounts import Accounts
+from bot.adapters.store.callbacks import Callbacks
+from bot.adapters.store.content import Content
 from bot.adapters.store.deliveries import Deliveries
+from bot.adapters.store.line import Line
 from bot.adapters.store.migrate import inspect, prepare
 from bot.adapters.store.moves import Moves
+from bot.adapters.store.notices import Notices
 from bot.adapters.store.opening import PAUSED, Opens
 from bot.adapters.store.reads import Reads
+from bot.adapters.store.restarts import Restarts
 from bot.adapters.store.writer import open_writer
 from bot.domain.errors import StartFailed
 
@@ -23,22 +29,25 @@ _LOCK_TRIES = 4
 _LOCK_AGAIN_S = 0.05
 
 
-class SqliteStore(Opens, Moves, Deliveries, Reads):
-    """The Store of bot.domain.ports in one SQLite file."""
+class SqliteStore(Opens, Line, Moves, Callbacks, Restarts, Deliveries, Reads, Accounts, Notices, Content):
+    """The Store of bot.domain.store in one SQLite file."""
 
 
 @asynccontextmanager
-async def open_store(path: Path, *, busy_timeout_s: float = 5.0) -> AsyncIterator[SqliteStore]:
+async def open_store(
+    path: Path, *, busy_timeout_s: float = 5.0, observe: Callable[[float], None] | None = None
+) -> AsyncIterator[SqliteStore]:
     """Open the database at `path`, made or brought up to date where needed; on the way out, write what waits and close.
 
-    `busy_timeout_s` is how long an operation waits for another process that writes.
+    `busy_timeout_s` is how long an operation waits for another process that writes. `observe` is called with the
+    seconds from when a writing operation was asked for to its durable answer.
 
     Raises:
         StartFailed: the database cannot be used.
     """
     await asyncio.to_thread(prepare, path, busy_timeout_s=busy_timeout_s)
     async with (
-        open_writer(path, busy_timeout_s=busy_timeout_s) as writer,
+        open_writer(path, busy_timeout_s=busy_timeout_s, observe=observe) as writer,
         aiosqlite.connect(_read_only(path), uri=True, timeout=busy_timeout_s, isolation_level=None) as reader,
     ):
         reader.row_factory = sqlite3.Row
@@ -59,6 +68,19 @@ def is_paused(path: Path) -> bool:
         return False
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
         return bool(db.execute(PAUSED).fetchone())
+
+
+def read_note(path: Path, key: str) -> str | None:
+    """Read a note of an existing database, changing nothing.
+
+    Raises:
+        StartFailed: it cannot be read.
+    """
+    if not inspect(path):
+        return None
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+        row = db.execute("SELECT value FROM notes WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
 
 
 def is_running(path: Path) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sqlite3
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -78,9 +79,21 @@ class GroupCommit(sqlite3.Connection):
 class Writer:
     """Hands operations to the connection, in the order they were asked for."""
 
-    def __init__(self, connection: aiosqlite.Connection, batches: GroupCommit) -> None:
+    def __init__(
+        self,
+        connection: aiosqlite.Connection,
+        batches: GroupCommit,
+        *,
+        busy_timeout_s: float,
+        observe: Callable[[float], None] | None,
+    ) -> None:
         self._connection = connection
         self._batches = batches
+        self._busy_timeout_ms = int(busy_timeout_s * 1000)
+        self._observe = observe
+        # Whoever uses the connection for more than one call holds this.
+        self._turn = asyncio.Lock()
+        self._log_is_full = False
         self._waiting: deque[_Operation] = deque()
         self._bell = asyncio.Event()
         self._open = True
@@ -97,10 +110,37 @@ class Writer:
         if not self._open:
             raise StoreFailed("the store is closed")
         operation = _Operation(work, asyncio.get_running_loop().create_future())
+        asked_at = time.monotonic()
         self._waiting.append(operation)
         self._bell.set()
         answer: T = await operation.answer
+        if self._observe is not None:
+            self._observe(time.monotonic() - asked_at)
         return answer
+
+    async def empty_log(self) -> None:
+        """Empty the write-ahead log, which keeps old copies of what was just deleted.
+
+        Where somebody reads at that moment, it is done after one of the next writes.
+        """
+        self._log_is_full = True
+        async with self._turn:
+            await self._truncate()
+
+    async def rewrite(self) -> None:
+        """Write the whole file anew without what was deleted; everything that is to be written waits meanwhile.
+
+        Raises:
+            StoreFailed: the file is as it was.
+        """
+        async with self._turn:
+            try:
+                await self._connection.execute_fetchall("VACUUM")
+            except (sqlite3.Error, ValueError) as error:
+                log.error("database not rewritten error=%s", describe(error))
+                raise StoreFailed("the database file could not be rewritten") from error
+            self._log_is_full = True
+            await self._truncate()
 
     async def serve(self) -> None:
         """Write until closed, then to the end of the line."""
@@ -108,8 +148,10 @@ class Writer:
             while self._open or self._waiting:
                 await self._bell.wait()
                 self._bell.clear()
-                while batch := self._next_batch():
-                    await self._write(batch)
+                while self._waiting:
+                    async with self._turn:
+                        await self._write(self._next_batch())
+                        await self._truncate()
         finally:
             self._open = False
             for operation in self._waiting:
@@ -125,6 +167,8 @@ class Writer:
         return [operation for operation in taken if not operation.answer.done()]
 
     async def _write(self, batch: list[_Operation]) -> None:
+        if not batch:
+            return
         self._batches.batch = batch
         try:
             await self._connection.commit()
@@ -139,6 +183,20 @@ class Writer:
             # Cancelled here, the thread goes on: nobody may be told yes or no.
             for operation in batch:
                 operation.answer.cancel()
+
+    async def _truncate(self) -> None:
+        if not self._log_is_full:
+            return
+        try:
+            # Waiting for a reader, such as a backup, would keep every operation waiting.
+            await self._connection.execute_fetchall("PRAGMA busy_timeout = 0")
+            try:
+                ((busy, _, _),) = await self._connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._log_is_full = bool(busy)
+            finally:
+                await self._connection.execute_fetchall(f"PRAGMA busy_timeout = {self._busy_timeout_ms}")
+        except (sqlite3.Error, ValueError) as error:
+            log.error("write-ahead log not emptied error=%s", describe(error))
 
 
 def _answer(operation: _Operation) -> None:
@@ -164,7 +222,9 @@ def describe(error: Exception) -> str:
 
 
 @asynccontextmanager
-async def open_writer(path: Path, *, busy_timeout_s: float) -> AsyncIterator[Writer]:
+async def open_writer(
+    path: Path, *, busy_timeout_s: float, observe: Callable[[float], None] | None = None
+) -> AsyncIterator[Writer]:
     """Open the writing connection with its task; close both, after everything that waits is written."""
     made: list[GroupCommit] = []
 
@@ -177,7 +237,10 @@ async def open_writer(path: Path, *, busy_timeout_s: float) -> AsyncIterator[Wri
     async with aiosqlite.Connection(connect, iter_chunk_size=64) as connection:
         await connection.execute_fetchall("PRAGMA foreign_keys = ON")
         await connection.execute_fetchall("PRAGMA synchronous = FULL")
-        writer = Writer(connection, made[0])
+        # Deleted content is overwritten in the database file. The write-ahead log keeps old copies of pages until it is
+        # emptied: see `Writer.empty_log`.
+        await connection.execute_fetchall("PRAGMA secure_delete = ON")
+        writer = Writer(connection, made[0], busy_timeout_s=busy_timeout_s, observe=observe)
         task = asyncio.create_task(writer.serve(), name="store writer")
         try:
             yield writer

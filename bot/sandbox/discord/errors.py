@@ -92,6 +92,10 @@ def cannot_message_user() -> ApiError:
     return ApiError(403, 50007, "Cannot send messages to this user")
 
 
+def no_mutual_guild() -> ApiError:
+    return ApiError(403, 50278, "Cannot send messages to this user")
+
+
 def not_the_author() -> ApiError:
     return ApiError(403, 50005, "Cannot edit a message authored by another user")
 

@@ -17,10 +17,13 @@ def guild_of(subject: object) -> Guild | None:
 
 
 def bot_sees(subject: object) -> bool:
-    """Discord tells a bot nothing of private threads it is not in, nor of anybody's private answers."""
+    """Discord tells a bot nothing of guilds and private threads it is not in, nor of anybody's private answers."""
     if isinstance(subject, Message):
         return not subject.ephemeral and bot_sees(subject.channel)
-    return not (isinstance(subject, Channel) and subject.is_private_thread and not subject.bot_is_member)
+    if not isinstance(subject, Channel):
+        return True
+    outside = subject.guild is not None and not subject.guild.has_bot
+    return not outside and not (subject.is_private_thread and not subject.bot_is_member)
 
 
 def needs_intent(event: str, guild: Guild | None) -> int:
@@ -31,6 +34,9 @@ def needs_intent(event: str, guild: Guild | None) -> int:
 
 
 def event_json(event: str, subject: object) -> JSON:
+    if isinstance(subject, Guild) and event == "GUILD_DELETE":
+        # The key is there in an outage only, not when the bot was removed.
+        return {"id": str(subject.id), **({"unavailable": True} if subject.has_bot else {})}
     if isinstance(subject, Guild):
         # Joining a guild is told apart from its coming back by the missing `unavailable`.
         return {key: value for key, value in guild_create_json(subject).items() if key != "unavailable"}

@@ -10,18 +10,24 @@ from bot.sandbox.discord.message import Message
 from bot.sandbox.discord.people import Channel
 from bot.sandbox.discord.world import World
 
+ALWAYS = 10**9
+
 
 class FaultKind(StrEnum):
     DROP_BEFORE = "drop before"
     DROP_AFTER = "drop after"
     ANSWER = "answer"
+    ANSWER_AFTER = "answer after"
     HOLD = "hold"
     HOLD_ANSWER = "hold answer"
 
 
 @dataclass(eq=False)
 class Fault:
-    """Meets the next `times` requests whose `METHOD /path` the pattern finds."""
+    """Meets the next `times` requests whose `METHOD /path` the pattern finds.
+
+    `reached` is set by the first of them, `spent` by the last.
+    """
 
     kind: FaultKind
     pattern: re.Pattern[str]
@@ -35,6 +41,7 @@ class Fault:
     delay_s: float = 0.0
     met: int = 0
     reached: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    spent: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     def release(self) -> None:
         """Lets a held request go on."""
@@ -51,7 +58,13 @@ class Fault:
 class Sockets(Protocol):
     """The part of the gateway that faults use."""
 
+    refuses: bool
+
     def close_all(self, *, resumable: bool, abruptly: bool = False) -> int: ...
+
+    def invalidate_all(self, *, resumable: bool) -> None: ...
+
+    def silence_all(self) -> None: ...
 
 
 class Faults:
@@ -83,11 +96,18 @@ class Faults:
     ) -> Fault:
         """This status (below 500 with Discord's `code`) instead of an effect.
 
-        A 429 says when to come again; without Via it looks like Cloudflare's.
+        A 429 says when to come again; without Via it looks like Cloudflare's. One with the code 30046 refuses another
+        edit of a message older than an hour.
         """
         fault = self._add(FaultKind.ANSWER, pattern, times)
         fault.status, fault.retry_after_s = status, retry_after_s
         fault.is_global, fault.with_via, fault.code = is_global, with_via, code
+        return fault
+
+    def answer_after(self, pattern: str, status: int, times: int = 1) -> Fault:
+        """Everything is done, and a proxy answers with this status, 500 or more."""
+        fault = self._add(FaultKind.ANSWER_AFTER, pattern, times)
+        fault.status = status
         return fault
 
     def delay(self, pattern: str, seconds: float, times: int = 1) -> Fault:
@@ -117,10 +137,24 @@ class Faults:
         """Closes every gateway socket (abruptly: without a word); not resumable means that the session is gone."""
         return self._sockets.close_all(resumable=resumable, abruptly=abruptly)
 
+    def invalidate_session(self, *, resumable: bool = False) -> None:
+        self._sockets.invalidate_all(resumable=resumable)
+
+    def silence_gateway(self) -> None:
+        """The open sockets stay open and say nothing more; new ones work."""
+        self._sockets.silence_all()
+
+    def go_down(self) -> None:
+        """Until `clear`, every request is answered with 503, and the gateway cuts its sockets and takes no new ones."""
+        self.answer("", 503, times=ALWAYS)
+        self._sockets.refuses = True
+        self._sockets.close_all(resumable=True, abruptly=True)
+
     def forget_nonces(self) -> None:
         self._world.forget_nonces()
 
     def clear(self) -> None:
+        self._sockets.refuses = False
         for fault in self._waiting:
             fault.release()
         self._waiting.clear()
@@ -132,6 +166,7 @@ class Faults:
                 fault.met += 1
                 fault.reached.set()
                 if fault.met >= fault.times:
+                    fault.spent.set()
                     self._waiting.remove(fault)
                 return fault
         return None

@@ -42,6 +42,7 @@ class Connection:
         self._request = request
         self.session: Session | None = None
         self.ended_here = False
+        self.silent = False
         self._compress = compressor(request.query.get("compress"))
         self._queue: asyncio.Queue[str | int] = asyncio.Queue()
         self._received: deque[float] = deque()
@@ -64,6 +65,8 @@ class Connection:
 
     async def write(self) -> None:
         while isinstance(item := await self._queue.get(), str):
+            if self.silent:
+                continue
             frame: Frame = self._compress(item)
             await (self.socket.send_bytes(frame) if isinstance(frame, bytes) else self.socket.send_str(frame))
         await self.socket.close(code=item)
@@ -107,6 +110,8 @@ class Gateway:
     def __init__(self, world: World, *, bot_token: str) -> None:
         self._world = world
         self._bot_token = bot_token
+        self.heartbeat_interval_s = HEARTBEAT_INTERVAL_S
+        self.refuses = False
         self._sessions: dict[str, Session] = {}
         self._connections: set[Connection] = set()
         self.url = ""
@@ -152,12 +157,26 @@ class Gateway:
         for connection in self._connections:
             connection.send(RECONNECT, None)
 
-    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+    def invalidate_all(self, *, resumable: bool) -> None:
+        """Opcode 9 in the middle of a session."""
+        if not resumable:
+            self._sessions.clear()
+        for connection in self._connections:
+            connection.send(INVALID_SESSION, resumable)
+
+    def silence_all(self) -> None:
+        """The sockets stay open, but nothing comes over them any more, not even acknowledged heartbeats."""
+        for connection in self._connections:
+            connection.silent = True
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        if self.refuses:
+            return web.Response(status=503, text="upstream connect error")
         socket = web.WebSocketResponse(max_msg_size=2**16, timeout=2.0)
         await socket.prepare(request)
         connection = Connection(socket, request)
         self._connections.add(connection)
-        connection.send(HELLO, {"heartbeat_interval": int(HEARTBEAT_INTERVAL_S * 1000), "_trace": []})
+        connection.send(HELLO, {"heartbeat_interval": int(self.heartbeat_interval_s * 1000), "_trace": []})
         writer = asyncio.create_task(connection.write())
         try:
             await self._read(connection)
@@ -174,7 +193,7 @@ class Gateway:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                message = await connection.socket.receive(timeout=HEARTBEAT_INTERVAL_S * 1.5)
+                message = await connection.socket.receive(timeout=self.heartbeat_interval_s * 1.5)
             except TimeoutError:
                 raise SocketClosed(SESSION_TIMED_OUT) from None
             if message.type is not WSMsgType.TEXT:
@@ -212,7 +231,9 @@ class Gateway:
         session = Session(shard, shards, data.get("intents", 0), connection)
         connection.session = session
         self._sessions[session.id] = session
-        guilds = [guild for guild in self._world.guilds.values() if session.wants("GUILD_CREATE", guild)]
+        guilds = [
+            guild for guild in self._world.guilds.values() if guild.has_bot and session.wants("GUILD_CREATE", guild)
+        ]
         session.dispatch("READY", self._ready_json(session, guilds))
         for guild in guilds:
             session.dispatch("GUILD_CREATE", guild_create_json(guild))

@@ -46,6 +46,8 @@ class Interaction:
     followups: "list[Message]" = field(default_factory=list, repr=False)
     modal: dict[str, Any] | None = field(default=None, repr=False)
     choices: list[dict[str, Any]] | None = field(default=None, repr=False)
+    payload: dict[str, Any] = field(default_factory=dict, repr=False)
+    token_is_dead: bool = False
     bell: Bell = field(default_factory=Bell, repr=False)
     sent_at: float = field(default_factory=lambda: asyncio.get_running_loop().time(), repr=False)
 
@@ -60,8 +62,12 @@ class Interaction:
     def too_late_to_acknowledge(self, now: datetime) -> bool:
         return (now - self.created_at).total_seconds() > ACKNOWLEDGE_WITHIN_S
 
+    def expire_token(self) -> None:
+        """As if its fifteen minutes were over: whatever the bot still says by it is refused (401 / 50027)."""
+        self.token_is_dead = True
+
     def token_expired(self, now: datetime) -> bool:
-        return (now - self.created_at).total_seconds() > TOKEN_LIFE_S
+        return self.token_is_dead or (now - self.created_at).total_seconds() > TOKEN_LIFE_S
 
     async def acknowledged(self, timeout_s: float = 5.0) -> Acknowledgement:
         """The bot's first answer, of any kind."""

@@ -85,13 +85,18 @@ class MemberActions:
         return self._send(interaction, data)
 
     def _send(self, interaction: Interaction, data: JSON) -> Interaction:
-        self._gateway.dispatch_interaction(interaction_json(interaction, data), interaction.channel.guild)
+        interaction.payload = interaction_json(interaction, data)
+        self.deliver(interaction)
         return interaction
+
+    def deliver(self, interaction: Interaction) -> None:
+        """Tells the bot of the interaction; again, if it was told before."""
+        self._gateway.dispatch_interaction(interaction.payload, interaction.channel.guild)
 
     def _usable(self, user: User, channel: Channel, path: str) -> tuple[Definition, list[str], list[Definition]]:
         self._require_presence(user, channel)
-        if channel.archived:
-            raise SandboxRefusal(f"#{channel.name} is archived")
+        if channel.archived or channel.locked:
+            raise SandboxRefusal(f"#{channel.name} is closed")
         command, below, definitions = find_command(self._commands.seen_in(channel), path)
         context = GUILD_CONTEXT if channel.guild else BOT_DM_CONTEXT
         contexts = command["contexts"]
@@ -118,6 +123,8 @@ class MemberActions:
         here = user.id in channel.guild.members if channel.guild else channel.recipient is user
         if not here or channel.deleted:
             raise SandboxRefusal(f"{user.name} is not in #{channel.name}")
+        if channel.guild and not channel.guild.has_bot:
+            raise SandboxRefusal(f"the bot is not in {channel.guild.name}")
 
     def _require_sight(self, user: User, message: Message) -> None:
         self._require_presence(user, message.channel)

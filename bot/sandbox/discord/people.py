@@ -73,6 +73,18 @@ class Guild:
     def add_channel(self, name: str, *, nsfw: bool = False) -> "Channel":
         return self.world.add_channel(self, name, nsfw=nsfw)
 
+    @property
+    def has_bot(self) -> bool:
+        return self.world.bot.id in self.members
+
+    def remove_bot(self) -> None:
+        """Somebody kicks the bot: it is told so, and sees nothing of the guild any more."""
+        self.world.remove_bot(self)
+
+    def become_unavailable(self) -> None:
+        """An outage of Discord: the bot is told, and is still a member."""
+        self.world.changed("GUILD_DELETE", self)
+
     def member_permissions(self, user: User) -> int:
         if user is self.owner:
             return permissions.OWNER
@@ -130,6 +142,11 @@ class Channel:
     def archive(self, *, locked: bool = True) -> None:
         """An unlocked archived thread opens again when somebody posts; a locked one refuses (50083)."""
         self.archived, self.locked = True, locked
+        self.world.changed("THREAD_UPDATE", self)
+
+    def lock(self) -> None:
+        """A locked thread that stays open takes nothing from anybody but moderators, and no edits either (50083)."""
+        self.locked = True
         self.world.changed("THREAD_UPDATE", self)
 
     def unarchive(self) -> None:

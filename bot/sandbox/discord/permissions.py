@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from bot.sandbox.discord.errors import cannot_message_user, missing_access, missing_permissions
+from bot.sandbox.discord.errors import cannot_message_user, missing_access, missing_permissions, no_mutual_guild
 
 if TYPE_CHECKING:
     from bot.sandbox.discord.people import Channel
@@ -35,14 +35,17 @@ def bot_permissions(channel: "Channel") -> int:
 
 
 def require_view(channel: "Channel") -> None:
+    outside = channel.guild is not None and not channel.guild.has_bot
     hidden_thread = channel.is_private_thread and not channel.bot_is_member
-    if hidden_thread or not bot_permissions(channel) & VIEW_CHANNEL:
+    if outside or hidden_thread or not bot_permissions(channel) & VIEW_CHANNEL:
         raise missing_access()
 
 
 def require_send(channel: "Channel", *, with_files: bool, with_embeds: bool) -> None:
     if channel.recipient is not None and not channel.recipient.dms_open:
         raise cannot_message_user()
+    if channel.recipient is not None and not channel.world.share_guild(channel.recipient):
+        raise no_mutual_guild()
     require_view(channel)
     needed = SEND_MESSAGES_IN_THREADS if channel.is_thread else SEND_MESSAGES
     needed |= ATTACH_FILES if with_files else 0

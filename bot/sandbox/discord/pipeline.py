@@ -108,7 +108,8 @@ class Pipeline:
             await held.pause()
         if self._faults.meet(FaultKind.DROP_AFTER, method, path) is not None:
             return None
-        return self._response(route, answer, verdict.headers)
+        spoiled = self._faults.meet(FaultKind.ANSWER_AFTER, method, path)
+        return _injected(spoiled) if spoiled is not None else self._response(route, answer, verdict.headers)
 
     def _handle(self, route: Route, request: web.Request, call: Call) -> Answer:
         try:
@@ -148,13 +149,13 @@ def json_response(answer: Answer, headers: Mapping[str, str]) -> web.Response:
     return web.Response(status=answer.status, body=body, headers={**headers, "Content-Type": "application/json"})
 
 
-def _limited(retry_after_s: float, headers: Mapping[str, str], *, is_global: bool) -> web.Response:
+def _limited(retry_after_s: float, headers: Mapping[str, str], *, is_global: bool, code: int = 0) -> web.Response:
     """Via is what tells Discord's own 429 from one of the network before it."""
     body = {
         "message": "You are being rate limited.",
         "retry_after": round(retry_after_s, 3),
         "global": is_global,
-        "code": 0,
+        "code": code,
     }
     scope = "global" if is_global else "user"
     extra = {"Via": "1.1 sandbox", "Retry-After": f"{retry_after_s:.3f}", "X-RateLimit-Scope": scope}
@@ -165,7 +166,7 @@ def _limited(retry_after_s: float, headers: Mapping[str, str], *, is_global: boo
 
 def _injected(fault: Fault) -> web.Response:
     if fault.status == TOO_MANY and fault.with_via:
-        return _limited(fault.retry_after_s, {}, is_global=fault.is_global)
+        return _limited(fault.retry_after_s, {}, is_global=fault.is_global, code=fault.code)
     if fault.status == TOO_MANY:
         return web.Response(status=fault.status, text="error code: 1015")
     if fault.status >= SERVER_ERRORS_FROM:

@@ -48,9 +48,9 @@ class Posting:
             if before is not None:
                 return before
         reference = self._referenced(channel, payload.get("message_reference"))
+        if channel.locked:
+            raise thread_archived()
         if channel.archived:
-            if channel.locked:
-                raise thread_archived()
             channel.unarchive()
         message = self.create(channel, draft, flags=(payload.get("flags") or 0) & FLAGS_ON_CREATE, reference=reference)
         if nonce is not None:

@@ -52,7 +52,7 @@ class ApplicationRoutes:
         limit = int(call.query.get("limit", GUILDS_MAX))
         if not 1 <= limit <= GUILDS_MAX:
             raise ApiError(400, 50035, "Invalid Form Body", {"limit": {"_errors": []}})
-        guilds = sorted(self._world.guilds.values(), key=lambda guild: guild.id)
+        guilds = sorted((g for g in self._world.guilds.values() if g.has_bot), key=lambda guild: guild.id)
         if "before" in call.query:
             guilds = [guild for guild in guilds if guild.id < int(call.query["before"])][-limit:]
         found = [own_guild_json(guild) for guild in guilds if guild.id > int(call.query.get("after", 0))][:limit]
@@ -78,7 +78,7 @@ class ApplicationRoutes:
             raise ApiError(404, 10002, "Unknown Application")
         if "guild_id" not in call.path:
             return EVERYWHERE
-        guild_id = call.number("guild_id")
-        if guild_id not in self._world.guilds:
+        guild = self._world.guilds.get(call.number("guild_id"))
+        if guild is None or not guild.has_bot:
             raise missing_access()
-        return guild_id
+        return guild.id

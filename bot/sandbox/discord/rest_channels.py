@@ -81,6 +81,8 @@ class ChannelRoutes:
         guild = self._world.guilds.get(call.number("guild_id"))
         if guild is None:
             raise unknown_guild()
+        if not guild.has_bot:
+            raise missing_access()
         return guild
 
     def get_member(self, call: Call) -> Answer:
@@ -121,7 +123,7 @@ class ChannelRoutes:
         message = self._message(call)
         if message.author is not self._world.bot:
             raise not_the_author()
-        if message.channel.archived:
+        if message.channel.archived or message.channel.locked:
             raise thread_archived()
         if call.uploads and not permissions.bot_permissions(message.channel) & permissions.ATTACH_FILES:
             raise missing_permissions()

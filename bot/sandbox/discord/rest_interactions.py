@@ -8,6 +8,7 @@ from bot.sandbox.discord.components import EPHEMERAL_FLAG, LOADING_FLAG, V2_FLAG
 from bot.sandbox.discord.errors import (
     already_acknowledged,
     invalid_form,
+    thread_archived,
     token_expired,
     unknown_channel,
     unknown_interaction,
@@ -124,6 +125,8 @@ class InteractionRoutes:
     def _require_place(interaction: Interaction) -> None:
         if interaction.channel.deleted:
             raise unknown_channel()
+        if interaction.channel.locked:
+            raise thread_archived()
 
     def _message(self, call: Call) -> tuple[Interaction, Message]:
         interaction = self._live(call)

@@ -196,6 +196,10 @@ class SandboxDiscord:
         """Sends the modal `interaction` was answered with; files go in as lists of `Upload`."""
         return self._actions.submit_modal(user, interaction, values)
 
+    def deliver_again(self, interaction: Interaction) -> None:
+        """Discord tells the bot of the same interaction a second time."""
+        self._actions.deliver(interaction)
+
     async def download(self, url: str) -> bytes:
         """The bytes at a CDN address, over HTTP as a client gets them."""
         if self._http is None:

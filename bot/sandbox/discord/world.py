@@ -65,6 +65,14 @@ class World:
         self.changed("GUILD_CREATE", guild)
         return guild
 
+    def remove_bot(self, guild: Guild) -> None:
+        del guild.members[self.bot.id]
+        self.changed("GUILD_DELETE", guild)
+
+    def share_guild(self, user: User) -> bool:
+        """Whether the bot may write to this person at all."""
+        return any(guild.has_bot and user.id in guild.members for guild in self.guilds.values())
+
     def add_channel(self, guild: Guild, name: str, *, nsfw: bool) -> Channel:
         channel = Channel(self.new_id(), TEXT, name, self, self.now(), guild, nsfw=nsfw)
         self._enter(channel, "CHANNEL_CREATE")

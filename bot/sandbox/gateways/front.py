@@ -44,11 +44,17 @@ class Front:
                     return self._refuse(Refused.KEY, "invalid api key")
                 return self._counted(await handler(request))
             except Refusal as refusal:
-                return self._counted(self._refuse(refusal.kind, refusal.text))
+                return self._counted(self._refused(refusal))
             finally:
                 self._concurrent -= 1
 
         return guard
+
+    def _refused(self, refusal: Refusal) -> web.Response:
+        response, retry_after_s = self._refuse(refusal.kind, refusal.text), self.stand.faults.retry_after_s
+        if refusal.kind in {Refused.BUSY, Refused.OVERLOADED} and retry_after_s is not None:
+            response.headers["Retry-After"] = str(retry_after_s)
+        return response
 
     async def receive(self, request: web.Request) -> bytes:
         """Read and book a paid POST, or refuse one that is not JSON."""
@@ -78,6 +84,7 @@ class Front:
         response = await accept(body)
         if fault is SubmitFault.ACCEPT_THEN_HANG:
             await self.stand.hang()
+            return drop(request)
         spoiled: dict[SubmitFault | None, Callable[[], web.Response]] = {
             SubmitFault.ACCEPT_THEN_DROP: lambda: drop(request),
             SubmitFault.ACCEPT_THEN_500: lambda: web.Response(status=500, text="internal error"),
@@ -89,9 +96,15 @@ class Front:
         }
         return spoiled[fault]() if fault in spoiled else response
 
-    def spoiled_read(self, fault: ReadFault | None) -> web.Response | None:
+    def spoiled_read(self, request: web.Request, fault: ReadFault | None) -> web.Response | None:
         """Return the answer of a fault that needs no job, or None."""
         match fault:
+            case ReadFault.DROP:
+                return drop(request)
+            case ReadFault.KEY:
+                raise Refusal(Refused.KEY, _TEXTS[Refused.KEY])
+            case ReadFault.BUSY:
+                raise Refusal(Refused.BUSY, _TEXTS[Refused.BUSY])
             case ReadFault.SERVER_ERROR:
                 return web.Response(status=500, text="internal error")
             case ReadFault.HTML:
@@ -126,6 +139,7 @@ _TEXTS = {
     Refused.KEY: "invalid api key",
     Refused.CREDIT: "insufficient balance",
     Refused.BUSY: "rate limit exceeded",
+    Refused.OVERLOADED: "temporarily unavailable",
     Refused.CONTENT: "the prompt did not pass moderation",
     Refused.MODEL: "invalid model",
     Refused.REQUEST: "invalid request",

@@ -2,19 +2,20 @@
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from aiohttp import web
 
-from bot.sandbox.gateways.books import Asked, Phase, SandboxJob
+from bot.sandbox.gateways.books import Asked, Key, Phase, SandboxJob
 from bot.sandbox.gateways.desk import Desk, Kind
-from bot.sandbox.gateways.faults import ReadFault, Refused
+from bot.sandbox.gateways.faults import KeyFault, ReadFault, Refused
 from bot.sandbox.gateways.schema import Field, Fields, Refusal, check, check_address, read_object
 
 LABEL = "HiAPI, HappyHorse 1.1"
 IDEMPOTENCY_KEY_BYTES_MAX = 255
+IDEMPOTENCY_KEY_LIFE = timedelta(hours=24)
 _TOP: Fields = {
     "model": Field(str, required=True),
     "input": Field(dict, required=True),
@@ -51,6 +52,7 @@ _REFUSALS = {
     Refused.KEY: (401, "UNAUTHORIZED"),
     Refused.CREDIT: (402, "INSUFFICIENT_BALANCE"),
     Refused.BUSY: (429, "RATE_LIMIT_EXCEEDED"),
+    Refused.OVERLOADED: (503, "SERVICE_UNAVAILABLE"),
     Refused.CONTENT: (400, "INVALID_REQUEST"),
     Refused.MODEL: (400, "MODEL_UNAVAILABLE"),
     Refused.REQUEST: (400, "INVALID_REQUEST"),
@@ -72,12 +74,14 @@ def _documented(status: int, code: str, text: str) -> web.Response:
     return web.json_response({"code": status, "message": text, "data": None, "error_code": code}, status=status)
 
 
-@dataclass
-class _Key:
-    """An idempotency key: the hash of its raw body, and its task once there is one."""
+def _mismatch() -> web.Response:
+    return _documented(422, "IDEMPOTENCY_KEY_MISMATCH", "the key was used with another body")
 
-    body_hash: str
-    gateway_job_id: str | None = None
+
+def _processing() -> web.Response:
+    response = _documented(409, "IDEMPOTENCY_KEY_PROCESSING", "the first request is still being processed")
+    response.headers["Retry-After"] = "5"
+    return response
 
 
 class HiApiEmulator:
@@ -85,7 +89,6 @@ class HiApiEmulator:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._keys: dict[str, _Key] = {}
 
     def routes(self) -> list[web.RouteDef]:
         front = self._desk.front
@@ -96,39 +99,46 @@ class HiApiEmulator:
         ]
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
-        key = request.headers.get("Idempotency-Key", "")
-        if len(key.encode()) > IDEMPOTENCY_KEY_BYTES_MAX:
+        """A key is known from the first byte on, and forgotten again if nothing was started with it."""
+        name = request.headers.get("Idempotency-Key", "")
+        if len(name.encode()) > IDEMPOTENCY_KEY_BYTES_MAX:
             raise Refusal(Refused.REQUEST, "Idempotency-Key is too long")
-        known = self._keys.get(key)
-        if known is not None:
-            return self._replay(known, await self._desk.front.receive(request))
-        entry = _Key(hashlib.sha256(await request.read()).hexdigest())
-        if key:
-            self._keys[key] = entry
+        front, keys, now = self._desk.front, self._desk.stand.keys, self._desk.pace.now()
+        if name and (wrong := self._desk.stand.faults.next_key()):
+            await front.receive(request)
+            return _processing() if wrong is KeyFault.PROCESSING else _mismatch()
+        body_hash = hashlib.sha256(await request.read()).hexdigest()
+        known = keys.get(name)
+        if known is not None and now - known.since >= IDEMPOTENCY_KEY_LIFE:
+            known = None
+        key = known or Key(body_hash, now)
+        if name:
+            keys[name] = key
 
         async def accept(body: bytes) -> web.Response:
-            job = self._accept(body)
-            entry.gateway_job_id = job.gateway_job_id
-            return _envelope({"taskId": job.gateway_job_id})
+            return await self._first(key, body) if known is None else self._again(known, body)
 
         try:
-            return await self._desk.front.submit(request, accept, without_id=lambda: _envelope({}))
+            return await front.submit(request, accept, without_id=lambda: _envelope({}))
         finally:
-            if entry.gateway_job_id is None:
-                self._keys.pop(key, None)
+            if known is None and key.gateway_job_id is None and keys.get(name) is key:
+                del keys[name]
 
-    def _replay(self, known: _Key, body: bytes) -> web.Response:
+    async def _first(self, key: Key, body: bytes) -> web.Response:
+        key.gateway_job_id = (await self._accept(body)).gateway_job_id
+        return _envelope({"taskId": key.gateway_job_id})
+
+    def _again(self, known: Key, body: bytes) -> web.Response:
         if known.body_hash != hashlib.sha256(body).hexdigest():
-            return _documented(422, "IDEMPOTENCY_KEY_MISMATCH", "the key was used with another body")
+            return _mismatch()
         if known.gateway_job_id is None:
-            response = _documented(409, "IDEMPOTENCY_KEY_PROCESSING", "the first request is still being processed")
-            response.headers["Retry-After"] = "5"
-            return response
+            return _processing()
+        self._desk.stand.replays += 1
         response = _envelope({"taskId": known.gateway_job_id})
         response.headers["Idempotent-Replay"] = "true"
         return response
 
-    def _accept(self, body: bytes) -> SandboxJob:
+    async def _accept(self, body: bytes) -> SandboxJob:
         values = read_object(body)
         check(values, _TOP)
         fields = _INPUTS.get(values["model"])
@@ -139,7 +149,7 @@ class HiApiEmulator:
             check(values["callback"], _CALLBACK)
             check_address("callback.url", values["callback"]["url"])
         asked = _asked(values)
-        return self._desk.take(
+        return await self._desk.take(
             gateway_job_id=f"tk-hiapi-{secrets.token_hex(13).upper()}",
             asked=asked,
             billed=USD_PER_S[asked.resolution] * asked.duration_s,
@@ -148,15 +158,15 @@ class HiApiEmulator:
 
     async def _detail(self, request: web.Request) -> web.StreamResponse:
         fault = self._desk.stand.faults.next_read()
-        if spoiled := self._desk.front.spoiled_read(fault):
+        if spoiled := self._desk.front.spoiled_read(request, fault):
             return spoiled
-        job = self._desk.stand.jobs.get(request.match_info["id"])
+        job = self._desk.read(request.match_info["id"])
         if job is None:
             raise Refusal(Refused.NOT_FOUND, "task not found")
         data = self._task(job)
         if fault is ReadFault.UNKNOWN_STATUS:
             data |= {"status": "pondering"}
-        if fault is ReadFault.NO_ADDRESS:
+        if self._desk.lacks_address(job, fault):
             data |= {"status": "success", "output": _first_frames(data)}
         return _envelope(data)
 

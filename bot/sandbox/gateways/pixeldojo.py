@@ -38,6 +38,7 @@ _REFUSALS = {
     Refused.KEY: (401, "invalid_api_key"),
     Refused.CREDIT: (402, "insufficient_credits"),
     Refused.BUSY: (429, "quota_exceeded"),
+    Refused.OVERLOADED: (503, "server_error"),
     Refused.CONTENT: (422, "content_policy"),
     Refused.MODEL: (404, "model_not_found"),
     Refused.REQUEST: (400, "invalid_request"),
@@ -93,25 +94,25 @@ class PixelDojoEmulator:
         if "webhook_url" in values:
             check_address("webhook_url", values["webhook_url"])
         asked = _asked(values)
-        cost = CREDITS_PER_S[asked.resolution] * asked.duration_s
+        cost = self._desk.told_price(CREDITS_PER_S[asked.resolution] * asked.duration_s)
         if cost > self._credits_left():
             raise Refusal(Refused.CREDIT, "insufficient credits")
-        job = self._desk.take(
+        job = await self._desk.take(
             gateway_job_id=f"job_{secrets.token_hex(10)}", asked=asked, billed=cost, told=self._object
         )
         return web.json_response(self._object(job) | {"creditsRemaining": float(self._credits_left())}, status=202)
 
     async def _job(self, request: web.Request) -> web.StreamResponse:
         fault = self._desk.stand.faults.next_read()
-        if spoiled := self._desk.front.spoiled_read(fault):
+        if spoiled := self._desk.front.spoiled_read(request, fault):
             return spoiled
-        job = self._desk.stand.jobs.get(request.match_info["id"])
+        job = self._desk.read(request.match_info["id"])
         if job is None:
             raise Refusal(Refused.NOT_FOUND, "job not found")
         data = self._object(job)
         if fault is ReadFault.UNKNOWN_STATUS:
             data |= {"status": "pondering"}
-        if fault is ReadFault.NO_ADDRESS:
+        if self._desk.lacks_address(job, fault):
             data |= {"status": "completed", "output": {}}
         return web.json_response(data)
 
@@ -131,7 +132,7 @@ class PixelDojoEmulator:
         return data
 
     def _credits_left(self) -> Decimal:
-        return CREDITS - sum((job.billed for job in self._desk.stand.jobs.values()), Decimal(0))
+        return CREDITS - self._desk.stand.billed
 
 
 def _check_model(request: web.Request) -> None:

@@ -12,10 +12,12 @@ from aiohttp import web
 
 from bot.sandbox.gateways import hiapi, pixeldojo, shortapi
 from bot.sandbox.gateways.books import Stand
+from bot.sandbox.gateways.callbacks import Callbacks
 from bot.sandbox.gateways.desk import Desk, Kind
 from bot.sandbox.gateways.front import Front
 from bot.sandbox.gateways.media import Media
-from bot.sandbox.gateways.works import Pace, Render, Works
+from bot.sandbox.gateways.pace import Pace
+from bot.sandbox.gateways.works import Render, Works
 
 HOST = "127.0.0.1"
 
@@ -75,7 +77,7 @@ class _Opener:
     pace: Pace
 
     async def open(self, kind: Kind, *, requests_per_min: int, signing_key: str = "") -> Stand:
-        stand = Stand(kind.name, kind.key_prefix + secrets.token_hex(16))
+        stand = Stand(kind.name, kind.key_prefix + secrets.token_hex(16), kind.reports_refunds)
         media = Media(self.folder / kind.name, stand, life_s=self.pace.link_life_s, now=self.pace.now)
         works = Works(
             label=kind.label,
@@ -83,7 +85,7 @@ class _Opener:
             session=self.session,
             media=media,
             pace=self.pace,
-            signing_key=signing_key,
+            callbacks=Callbacks(stand, session=self.session, pace=self.pace, signing_key=signing_key),
         )
         self.stack.push_async_callback(works.close)
         front = Front(stand, refuse=kind.refuse, requests_per_min=requests_per_min, concurrent_max=kind.concurrent_max)

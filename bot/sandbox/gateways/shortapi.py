@@ -36,6 +36,7 @@ _REFUSALS = {
     Refused.KEY: (401, 1001),
     Refused.CREDIT: (200, 1002),
     Refused.BUSY: (429, 1003),
+    Refused.OVERLOADED: (503, 1009),
     Refused.CONTENT: (200, 1004),
     Refused.MODEL: (200, 1005),
     Refused.REQUEST: (200, 1006),
@@ -80,25 +81,27 @@ class ShortApiEmulator:
         if "callback_url" in values:
             check_address("callback_url", values["callback_url"])
         asked = _asked(values, args)
-        job = self._desk.take(
+        job = await self._desk.take(
             gateway_job_id=secrets.token_hex(12),
             asked=asked,
-            billed=_USD_PER_S[asked.resolution] * asked.duration_s,
+            billed=self._desk.told_price(_USD_PER_S[asked.resolution] * asked.duration_s),
             told=self._job,
         )
-        return web.json_response({"code": 0, "data": {"amount": str(job.billed), "job_id": job.gateway_job_id}})
+        return web.json_response(
+            {"code": 0, "data": {"amount": str(job.billed + job.refunded), "job_id": job.gateway_job_id}}
+        )
 
     async def _query(self, request: web.Request) -> web.StreamResponse:
         fault = self._desk.stand.faults.next_read()
-        if spoiled := self._desk.front.spoiled_read(fault):
+        if spoiled := self._desk.front.spoiled_read(request, fault):
             return spoiled
-        job = self._desk.stand.jobs.get(request.query.get("id", ""))
+        job = self._desk.read(request.query.get("id", ""))
         if job is None:
             raise Refusal(Refused.NOT_FOUND, "job not found")
         data = self._job(job)
         if fault is ReadFault.UNKNOWN_STATUS:
             data |= {"status": 7}
-        if fault is ReadFault.NO_ADDRESS:
+        if self._desk.lacks_address(job, fault):
             data |= {"status": 2, "result": {}}
         return web.json_response({"code": 0, "data": data})
 
@@ -138,4 +141,4 @@ def _asked(values: dict[str, Any], args: dict[str, Any]) -> Asked:
     )
 
 
-KIND = Kind("shortapi", "ak-", LABEL, refuse, ShortApiEmulator)
+KIND = Kind("shortapi", "ak-", LABEL, refuse, ShortApiEmulator, reports_refunds=True)

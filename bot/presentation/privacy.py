@@ -1,0 +1,69 @@
+"""What people see when they ask for their own data, or for its deletion."""
+
+import re
+
+from discord import ButtonStyle, ui
+
+from bot.domain.store import Forgotten
+from bot.presentation.layout import Accent, Layout, boxed, plain, text
+from bot.presentation.words import counted
+
+ARCHIVE = "gallop-data.zip"
+NOTHING_KEPT = "Gallop keeps nothing about you."
+BEING_MADE = "Your data is being put together already; it comes in your other answer."
+NOT_SENT = "Discord did not take the file just now. Try again in a minute."
+NOT_ASKED = "Only the person who asked for this may press it. Nothing was deleted."
+DELETE_ID = re.compile(r"gallop:delete-my-data:(?P<user_id>\d{1,20})")
+
+
+def export_card(*, jobs: int, pictures: int, videos: int, no_room: int) -> Layout:
+    """Return what accompanies the file: what is in it, and that `no_room` files were left out for want of room."""
+    files = " and ".join(counted(count, thing) for count, thing in ((pictures, "picture"), (videos, "video")) if count)
+    held = f"your {counted(jobs, 'job')} with prompts, options, times and amounts, and your ledger"
+    lines = [f"`data.json` holds {held}.", f"Beside it: {files}." if files else ""]
+    if no_room:
+        left = "1 file does" if no_room == 1 else f"{no_room:,} files do"
+        lines.append(
+            f"{left} not fit into what Discord takes here; `data.json` names them. `/video show` brings each video."
+        )
+    lines.append("Only you see this. Save the file: Discord removes it with this answer.")
+    return plain(text("**Your data**", *lines), ui.File(f"attachment://{ARCHIVE}"))
+
+
+def too_large_text(*, bytes_count: int, bytes_max: int) -> str:
+    """Return why there is no file at all."""
+    size = f"{bytes_count / 2**20:.1f} MiB; Discord takes {bytes_max / 2**20:.1f} MiB here"
+    return f"Your data without any file has {size}.\nAsk the bot's operator for it, or ask again where more is taken."
+
+
+def deletion_card(user_id: int) -> Layout:
+    """Return the question that is asked first: what exactly will happen, and the button that does it."""
+    what = (
+        "- Prompts, pictures and videos of all your jobs are deleted. They leave `/video history`, and `/video show` "
+        "cannot bring them again.",
+        "- Jobs in line are cancelled and their price is released.",
+        "- Jobs a gateway has already cannot be stopped: they are finished, charged and posted as usual, then deleted "
+        "too.",
+        "- Amounts, times and ids stay in the bot's books, without content. Your limits do not change.",
+        "- Messages already posted stay. Moderators can delete those in channels; gateways keep what they were sent "
+        "by their own rules.",
+    )
+    return boxed(
+        Accent.RED,
+        text("**Delete your data?**", *what),
+        text("It cannot be undone. `/video privacy export` gives you a copy first."),
+        ui.ActionRow(
+            ui.Button(label="Delete my data", style=ButtonStyle.danger, custom_id=f"gallop:delete-my-data:{user_id}")
+        ),
+    )
+
+
+def deleted_card(forgotten: Forgotten) -> Layout:
+    """Return what the deletion did."""
+    if not (forgotten.cancelled or forgotten.erased or forgotten.later):
+        return boxed(Accent.GREY, text("There was nothing to delete."))
+    cancelled = f"{counted(forgotten.cancelled, 'job')} in line cancelled, the price released."
+    erased = f"{counted(forgotten.erased, 'job')} deleted, with prompt, pictures and video."
+    later = f"{counted(forgotten.later, 'job')} not over yet: deleted soon after the end."
+    counts = ((forgotten.cancelled, cancelled), (forgotten.erased, erased), (forgotten.later, later))
+    return boxed(Accent.GREY, text("**Your data is deleted**", *(line for count, line in counts if count)))

@@ -1,0 +1,167 @@
+"""`/video-admin unconfirmed`, for operators alone: the unconfirmed jobs, and what settles one."""
+
+import logging
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import discord
+from discord import app_commands, ui
+from discord.ext import commands
+
+from bot.domain.errors import BindProblem, BindRejected, VideoBotError
+from bot.domain.operating import OperatorService
+from bot.domain.ports import CardView
+from bot.presentation.layout import Layout
+from bot.presentation.replies import error_reply, reply
+from bot.presentation.unconfirmed import (
+    BUTTON_ID,
+    FORM_ID,
+    GATEWAY_JOB_ID,
+    GATEWAY_JOB_ID_MAX,
+    Does,
+    Patience,
+    bind_form,
+    bound_text,
+    closed_text,
+    closing_card,
+    unconfirmed_card,
+)
+from cogs.answers import button_answer, private_answer
+
+log = logging.getLogger(__name__)
+
+
+@app_commands.default_permissions(manage_guild=True)
+@app_commands.allowed_contexts(guilds=True, dms=True, private_channels=False)
+@app_commands.allowed_installs(guilds=True, users=False)
+class VideoAdminCog(
+    commands.GroupCog, group_name="video-admin", group_description="For the bot's operators: what only they can settle."
+):
+    """The `/video-admin` group. The service checks each time who asks, whatever Discord lets through.
+
+    In a direct message Discord asks for no permission, so that an operator who manages no guild can use it there.
+    """
+
+    def __init__(
+        self, client: commands.Bot | commands.AutoShardedBot, service: OperatorService, patience: Patience
+    ) -> None:
+        self._client = client
+        self._service = service
+        self._patience = patience
+        self._button = _list_button(self)
+
+    async def cog_load(self) -> None:
+        self._client.add_dynamic_items(self._button)
+
+    async def cog_unload(self) -> None:
+        self._client.remove_dynamic_items(self._button)
+
+    @app_commands.command(description="Operators: the jobs that no gateway has confirmed, and what can be done.")
+    async def unconfirmed(self, interaction: discord.Interaction) -> None:
+        async with private_answer(interaction) as answer:
+            await answer.show(await self._card(interaction.user.id))
+
+    async def turn_to(self, interaction: discord.Interaction, page: int) -> None:
+        """Show a page of the list in the place of what the message shows."""
+        async with button_answer(interaction) as answer:
+            await answer.show(await self._card(interaction.user.id, page))
+
+    async def ask(self, interaction: discord.Interaction, job_id: str, page: int) -> None:
+        """Ask in the place of the list whether the job shall be closed."""
+        async with button_answer(interaction) as answer:
+            actor_id = interaction.user.id
+            view = await self._find(job_id, actor_id)
+            gone = reply(BindRejected(BindProblem.NOT_UNCONFIRMED, ""))
+            await answer.show(closing_card(view, page=page) if view else await self._card(actor_id, page, gone))
+
+    async def close(self, interaction: discord.Interaction, job_id: str, page: int) -> None:
+        """Close the job as lost; the list comes back with what became of it."""
+        async with button_answer(interaction) as answer:
+            actor_id = interaction.user.id
+            try:
+                note = closed_text(await self._service.close_as_lost(job_id, actor_id=actor_id))
+            except BindRejected as error:
+                note = reply(error)
+            await answer.show(await self._card(actor_id, page, note))
+
+    async def show_form(self, interaction: discord.Interaction, job_id: str, page: int) -> None:
+        """Show the form for a gateway job id. A form must be the first answer, so nothing is deferred here."""
+        try:
+            view = await self._find(job_id, interaction.user.id)
+            if view is None:
+                raise BindRejected(BindProblem.NOT_UNCONFIRMED, "")
+        except VideoBotError as error:
+            await interaction.response.send_message(error_reply(error), ephemeral=True)
+        else:
+            await interaction.response.send_modal(bind_form(view, page=page))
+
+    async def bind(self, interaction: discord.Interaction, job_id: str, page: int) -> None:
+        """Bind the typed id; the list comes back with what became of it."""
+        async with button_answer(interaction) as answer:
+            actor_id, typed = interaction.user.id, _typed(interaction.data)
+            try:
+                note = bound_text(await self._service.bind(job_id, typed, actor_id=actor_id), typed)
+            except BindRejected as error:
+                note = reply(error)
+            await answer.show(await self._card(actor_id, page, note))
+
+    @commands.Cog.listener()
+    async def on_interaction(self, interaction: discord.Interaction) -> None:
+        """Take the form in. discord.py itself knows only forms that it showed since its start."""
+        if interaction.type is discord.InteractionType.modal_submit and interaction.data is not None:
+            match = FORM_ID.fullmatch(str(interaction.data.get("custom_id")))
+            if match is not None:
+                await self.bind(interaction, match["job_id"], int(match["page"]))
+
+    async def _card(self, actor_id: int, page: int = 0, note: str = "") -> Layout:
+        """Return the list as it is now, the newest job first."""
+        views = await self._service.unconfirmed(actor_id=actor_id)
+        return unconfirmed_card(views[::-1], self._patience, page=page, note=note)
+
+    async def _find(self, job_id: str, actor_id: int) -> CardView | None:
+        views = await self._service.unconfirmed(actor_id=actor_id)
+        return next((view for view in views if view.job.job_id == job_id), None)
+
+
+def _list_button(cog: VideoAdminCog) -> type[ui.DynamicItem[ui.Button[Layout]]]:
+    """Return what answers the buttons of the list, also of one shown before a restart."""
+
+    class ListButton(ui.DynamicItem[ui.Button[Layout]], template=BUTTON_ID):
+        def __init__(self, button: ui.Button[Layout], match: re.Match[str]) -> None:
+            super().__init__(button)
+            self._does = Does(match["does"])
+            self._page = int(match["page"])
+            self._job_id = match["job_id"] or ""
+
+        @classmethod
+        async def from_custom_id(
+            cls, _interaction: discord.Interaction, item: ui.Item[Layout], match: re.Match[str], /
+        ) -> "ListButton":
+            return cls(ui.Button(custom_id=match[0]), match)
+
+        async def callback(self, interaction: discord.Interaction) -> None:
+            match self._does:
+                case Does.PAGE:
+                    await cog.turn_to(interaction, self._page)
+                case Does.ASK:
+                    await cog.ask(interaction, self._job_id, self._page)
+                case Does.CLOSE:
+                    await cog.close(interaction, self._job_id, self._page)
+                case Does.BIND:
+                    await cog.show_form(interaction, self._job_id, self._page)
+
+    return ListButton
+
+
+def _typed(data: Any) -> str:
+    """Return what stands in the form's one field, at most as long as the form allows; empty where it is not there."""
+    values = (part.get("value") for part in _parts(data) if part.get("custom_id") == GATEWAY_JOB_ID)
+    return str(next(values, ""))[:GATEWAY_JOB_ID_MAX].strip()
+
+
+def _parts(component: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(component, dict):
+        yield component
+        for inner in [*(component.get("components") or ()), component.get("component")]:
+            yield from _parts(inner)
