@@ -35,6 +35,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; a StartFailed is its sentence on stderr and its exit code."""
+    # Database, pictures and backups are nobody else's on this machine.
+    os.umask(0o077)
     try:
         cli.main(standalone_mode=True)
     except StartFailed as error:

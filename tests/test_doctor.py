@@ -305,3 +305,11 @@ async def test_backup_and_restore_are_commands_and_say_what_they_did(house: Thea
     assert "is there already" in again.errors
     assert "stop it first" in running.errors
     assert "The old database is" in restored.output
+
+
+async def test_what_the_bot_writes_is_readable_by_its_own_user_alone(tmp_path: Path) -> None:
+    database = tmp_path / "gallop.db"
+    paused = await gallop("pause", {"DATABASE_URL": f"sqlite:///{database}"}, tmp_path)
+
+    assert paused.exit_code == 0
+    assert database.stat().st_mode & 0o077 == 0

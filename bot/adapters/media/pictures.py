@@ -46,12 +46,13 @@ class PictureIntake:
                         data, position=position, rules=rules, ratio=ratio, mode=mode, bytes_max=bytes_max
                     )
 
-        tasks = [one(position, attachment) for position, attachment in enumerate(attachments, start=1)]
-        ready: list[Prepared] = []
-        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
-            ready.append(outcome)
+        tasks = [asyncio.create_task(one(n, attachment)) for n, attachment in enumerate(attachments, start=1)]
+        try:
+            ready = [await task for task in tasks]
+        finally:  # after a bad one the later ones need no look: each may be made to take long
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         return await self._kept(ready)
 
     async def discard(self, images: tuple[Image, ...]) -> None:
