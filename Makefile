@@ -21,7 +21,7 @@ run: $(VENV)/run ## the bot, with the settings of the environment and .env
 	@$(BIN)/gallop run $(ARGS)
 
 test: $(VENV)/dev ## every test but the long runs, in two processes
-	@$(BIN)/python -m pytest --quiet --numprocesses 2 -m "not soak" $(ARGS)
+	@$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile -m "not soak" $(ARGS)
 
 soak: $(VENV)/dev ## the long runs: every kill point, thousands of faults
 	@$(BIN)/python -m pytest --quiet -m soak $(ARGS)

@@ -97,6 +97,8 @@ class App:
             await jobs
             jobs_at_rest.set()
             await connection
+            # They never end by themselves: what ended one is a fault that must be seen.
+            await asyncio.gather(*(task for task in beside if task.done()))
         finally:
             for task in (*beside, jobs, connection):
                 task.cancel()
@@ -159,13 +161,13 @@ class _Wiring:
             name: RequestPace(gateway.capabilities.requests_per_min, clock) for name, gateway in gateways.items()
         }
         self._places, self._posting = Places(bot), Posting()
-        self._messenger = parts.messenger(ground, self._places, self._posting)
+        self._messenger = parts.messenger(ground, self._places, self._posting, restored_at)
         self._views = JobViews(
             store=store, gateways=gateways, caps=settings.caps(), times=settings.watch_times(), clock=clock
         )
         self.breakers = Breakers(clock)
         self._submitter, self._watcher = self._make_submitter(), self._make_watcher()
-        self._confirmer = self._make_confirmer()
+        self._confirmer = self._make_confirmer(restored_at)
         self.runner = self._make_runner(restored_at)
         self.service = self._make_service(pictures)
         self.operating = self._make_operating()
@@ -208,7 +210,7 @@ class _Wiring:
             clock=ground.clock,
         )
 
-    def _make_confirmer(self) -> Confirmer:
+    def _make_confirmer(self, restored_at: datetime | None) -> Confirmer:
         ground = self._ground
         return Confirmer(
             store=ground.store,
@@ -216,8 +218,10 @@ class _Wiring:
             paces=self._paces,
             submitter=self._submitter,
             watcher=self._watcher,
+            breakers=self.breakers,
             times=ground.settings.watch_times(),
             clock=ground.clock,
+            restored_at=restored_at,
         )
 
     def _make_runner(self, restored_at: datetime | None) -> JobRunner:
@@ -235,6 +239,7 @@ class _Wiring:
             store=ground.store,
             gateways=ground.gateways,
             paces=self._paces,
+            breakers=self.breakers,
             submitter=self._submitter,
             watcher=self._watcher,
             confirmer=self._confirmer,

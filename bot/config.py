@@ -74,8 +74,8 @@ class Settings(BaseSettings):
     )
     loss_notice_usd: Quota = Field(
         Decimal(10),
-        description="Dollars, or `unlimited` for never: operators are told when gateways have billed so much more in a "
-        "month (UTC) than people paid.",
+        description="Dollars, or `unlimited` for never: operators are told when gateways have billed at least so much "
+        "more in a month (UTC) than people paid.",
     )
     guild_ids: GuildIds = Field(
         frozenset(),
@@ -94,6 +94,14 @@ class Settings(BaseSettings):
     )
     shortapi_url: Address = Field(
         "https://api.shortapi.ai", description="ShortAPI's address, with or without its path prefix."
+    )
+    shortapi_720p_usd_per_s: Price = Field(
+        Decimal("0.129"),
+        description="Dollars per second of 720p video at ShortAPI, as its page said in November 2026. If it ever bills "
+        "more, correct it here.",
+    )
+    shortapi_1080p_usd_per_s: Price = Field(
+        Decimal("0.229"), description="Dollars per second of 1080p video at ShortAPI, from the same page."
     )
     hiapi_key: Secret | None = Field(
         None, description="HiAPI's key. Empty: HiAPI is not used.", examples=["sk-and-the-rest"]
@@ -260,10 +268,13 @@ class Settings(BaseSettings):
             task_life_s=self.task_life_s,
         )
 
+    def shortapi_prices(self) -> Mapping[Resolution, PriceRow]:
+        """The price rows of ShortAPI."""
+        return _rows_per_s(self.shortapi_720p_usd_per_s, self.shortapi_1080p_usd_per_s)
+
     def hiapi_prices(self) -> Mapping[Resolution, PriceRow]:
         """The price rows of HiAPI; a resolution without a price has none."""
-        prices = {Resolution.P720: self.hiapi_720p_usd_per_s, Resolution.P1080: self.hiapi_1080p_usd_per_s}
-        return {name: PriceRow(second_microusd=microusd_from_usd(usd)) for name, usd in prices.items() if usd}
+        return _rows_per_s(self.hiapi_720p_usd_per_s, self.hiapi_1080p_usd_per_s)
 
     def pixeldojo_prices(self) -> Mapping[Resolution, PriceRow]:
         """The price rows of PixelDojo; a resolution without credits has none, and without a credit's price none has."""
@@ -310,6 +321,11 @@ def _check_names(env_file: Path) -> None:
                 faults.append(f"{name} in {env_file} is no setting: did you mean {meant[0]}?")
     if faults:
         raise StartFailed("\n".join(faults))
+
+
+def _rows_per_s(p720_usd: Decimal | None, p1080_usd: Decimal | None) -> Mapping[Resolution, PriceRow]:
+    prices = {Resolution.P720: p720_usd, Resolution.P1080: p1080_usd}
+    return {name: PriceRow(second_microusd=microusd_from_usd(usd)) for name, usd in prices.items() if usd}
 
 
 def _limit(quota_usd: Decimal | None) -> int | None:

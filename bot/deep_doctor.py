@@ -36,8 +36,8 @@ _WORDS = "Gallop's doctor was here to see whether the bot can post, read, edit a
 
 
 @dataclass(frozen=True, slots=True)
-class _Tried:
-    """What went wrong on a path, and what to do about it."""
+class _Fault:
+    """What is wrong on a path, and what to do about it."""
 
     problem: str
     next_step: str
@@ -47,9 +47,9 @@ async def try_out(settings: Settings, *, bot: GallopBot, library: FileLibrary) -
     """Return one check for each path. `bot` is logged in."""
     operators = sorted(bot.operator_ids(settings.operator_ids))
     checks = [
-        await _check("Database can be read whole and written.", partial(_try_database, settings.database_path)),
-        await _check("Files can be written and deleted in DATA_DIR.", partial(_try_library, library)),
-        await _check("A preview can be rendered, and plays.", _try_video),
+        await _check("Database", "read whole and written", partial(_try_database, settings.database_path)),
+        await _check("Files", "written and deleted in DATA_DIR", partial(_try_library, library)),
+        await _check("Preview", "rendered, and it plays", _try_video),
     ]
     places: list[tuple[str, str, int | None]] = [
         ("Operator channel", "OPERATOR_CHANNEL_ID", settings.operator_channel_id),
@@ -57,30 +57,29 @@ async def try_out(settings: Settings, *, bot: GallopBot, library: FileLibrary) -
     ]
     for title, setting, channel_id in places:
         if channel_id is not None:
-            text = f"{title}: post, fetch the picture, edit and delete work."
-            checks.append(await _check(text, partial(_try_channel, settings, bot, channel_id, setting)))
+            work = partial(_try_channel, settings, bot, channel_id, setting)
+            checks.append(await _check(title, "posted, picture fetched, edited and deleted", work))
     for user_id in operators if settings.operator_channel_id is None else []:
-        text = f"Operator {user_id} can be told by direct message."
-        checks.append(await _check(text, partial(_try_direct, settings, bot, user_id)))
+        work = partial(_try_direct, settings, bot, user_id)
+        checks.append(await _check(f"Operator {user_id}", "told by direct message", work))
     if settings.public_url is not None:
-        checks.append(
-            await _check("Public address: callbacks and media get through.", lambda: _try_public(settings, library))
-        )
+        work = partial(_try_public, settings, library)
+        checks.append(await _check("Public address", "callbacks and media get through", work))
     return checks
 
 
-async def _check(text: str, attempt: Callable[[], Awaitable[_Tried | None]]) -> Check:
+async def _check(what: str, done: str, work: Callable[[], Awaitable[_Fault | None]]) -> Check:
     try:
         async with asyncio.timeout(_TIMEOUT_S):
-            tried = await attempt()
+            fault = await work()
     except TimeoutError:
-        tried = _Tried("no end within a minute", "Try again; look at the network and the machine's load.")
-    if tried is None:
-        return Check(True, text)
-    return Check(False, f"Not so: {text} ({tried.problem})", tried.next_step)
+        fault = _Fault("no end within a minute", "Try again; look at the network and the machine's load.")
+    if fault is None:
+        return Check(True, f"{what}: {done}.")
+    return Check(False, f"{what}: {fault.problem}.", fault.next_step)
 
 
-async def _try_database(path: Path) -> _Tried | None:
+async def _try_database(path: Path) -> _Fault | None:
     if not await asyncio.to_thread(path.exists):
         return None
 
@@ -96,68 +95,78 @@ async def _try_database(path: Path) -> _Tried | None:
     try:
         verdict = await asyncio.to_thread(work)
     except (sqlite3.Error, StartFailed) as error:
-        return _Tried(str(error), "Check the rights of the database's folder and the disk.")
-    return None if verdict == "ok" else _Tried(verdict, "Restore a backup: `gallop restore FILE`.")
+        problem = str(error).removeprefix("database is ")
+        return _Fault(problem, "Check the rights of the database's folder and the disk.")
+    return None if verdict == "ok" else _Fault(verdict, "Restore a backup: `gallop restore FILE`.")
 
 
-async def _try_library(library: FileLibrary) -> _Tried | None:
+async def _try_library(library: FileLibrary) -> _Fault | None:
     try:
         name = await library.keep_picture(_picture(), "image/png")
         await library.discard([name])
     except (StoreFailed, OSError) as error:
-        return _Tried(str(error), "Name a folder the bot may write to, for example DATA_DIR=data.")
+        return _Fault(str(error), "Name a folder the bot may write to, for example DATA_DIR=data.")
     return None
 
 
-async def _try_video() -> _Tried | None:
+async def _try_video() -> _Fault | None:
     with TemporaryDirectory(prefix="gallop-doctor-") as folder:
         target = Path(folder) / "preview.mp4"
         try:
             await render_to(target, prompt="doctor", pictures=(), width=640, height=360, duration_s=3, label="Gallop")
             plays = video.plays_inline(await video.probe(target))
         except (GatewayError, OSError) as error:
-            return _Tried(type(error).__name__, "Install the `av` package from its wheel; see the log.")
-    return None if plays else _Tried("it does not play inline", "Install the `av` package from its wheel.")
+            return _Fault(type(error).__name__, "Install the `av` package from its wheel; see the log.")
+    return None if plays else _Fault("it does not play inline", "Install the `av` package from its wheel.")
 
 
-async def _try_channel(settings: Settings, bot: GallopBot, channel_id: int, setting: str) -> _Tried | None:
+async def _try_channel(settings: Settings, bot: GallopBot, channel_id: int, setting: str) -> _Fault | None:
     try:
         channel = await bot.fetch_channel(channel_id)
     except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
-        return _Tried(_words(error), f"Check {setting}, and that the bot may see that channel.")
+        return _Fault(_words(error), f"Check {setting}, and that the bot may see that channel.")
     if not isinstance(channel, discord.abc.Messageable):
-        return _Tried("it takes no messages", f"Set {setting} to a text channel.")
+        return _Fault("it takes no messages", f"Set {setting} to a text channel.")
     step = "Give the bot Send Messages, Attach Files, Embed Links and Read Message History there."
     return await _try_posting(settings, channel, step)
 
 
-async def _try_direct(settings: Settings, bot: GallopBot, user_id: int) -> _Tried | None:
+async def _try_direct(settings: Settings, bot: GallopBot, user_id: int) -> _Fault | None:
     step = "Share a server with the bot and allow direct messages, or set OPERATOR_CHANNEL_ID."
     try:
         channel = await bot.create_dm(discord.Object(user_id))
     except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
-        return _Tried(_words(error), step)
+        return _Fault(_words(error), step)
     return await _try_posting(settings, channel, step)
 
 
-async def _try_posting(settings: Settings, channel: discord.abc.Messageable, step: str) -> _Tried | None:
+async def _try_posting(settings: Settings, channel: discord.abc.Messageable, step: str) -> _Fault | None:
     """Post with a picture, fetch it by its link as a gateway would, edit, and delete whatever came before."""
     message: discord.Message | None = None
-    tried: _Tried | None = None
+    fault: _Fault | None = None
     try:
         message = await channel.send(_WORDS, file=discord.File(BytesIO(_picture()), "doctor.png"))
-        fetched = await _fetch(settings, (await channel.fetch_message(message.id)).attachments[0].url)
-        if fetched != _picture():
-            tried = _Tried("the picture's link brought something else", "Gateways need it: set ATTACHMENT_HOST=web.")
+        fault = await _try_link(settings, await channel.fetch_message(message.id))
         await message.edit(content=f"{_WORDS} It may.")
-    except (discord.DiscordException, aiohttp.ClientError, OSError, GatewayError, IndexError) as error:
-        tried = _Tried(_words(error), step)
+    except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+        fault = _Fault(_words(error), step)
     if message is not None:
         try:
             await message.delete()
         except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
-            tried = tried or _Tried(f"not deleted: {_words(error)}", step)
-    return tried
+            fault = fault or _Fault(f"not deleted: {_words(error)}", step)
+    return fault
+
+
+async def _try_link(settings: Settings, message: discord.Message) -> _Fault | None:
+    try:
+        fetched = await _fetch(settings, message.attachments[0].url)
+    except (GatewayError, IndexError) as error:
+        step = "Gateways may not reach Discord's links either: check the network, or set ATTACHMENT_HOST=web."
+        return _Fault(f"the picture's link cannot be fetched ({_words(error)})", step)
+    if fetched != _picture():
+        return _Fault("the picture's link brought something else", "Gateways need it: set ATTACHMENT_HOST=web.")
+    return None
 
 
 async def _fetch(settings: Settings, address: str) -> bytes:
@@ -178,26 +187,35 @@ async def _fetch(settings: Settings, address: str) -> bytes:
         return await asyncio.to_thread(target.read_bytes)
 
 
-async def _try_public(settings: Settings, library: FileLibrary) -> _Tried | None:
-    root = str(settings.public_url).rstrip("/")
+async def _try_public(settings: Settings, library: FileLibrary) -> _Fault | None:
     path = settings.database_path
     if not await asyncio.to_thread(is_running, path):
-        return _Tried("no bot runs on the database", "Start the bot, then try again.")
-    secret = await asyncio.to_thread(read_note, path, SECRET_NOTE)
-    name = await library.keep_picture(_picture(), "image/png")
+        return _Fault("no bot runs on the database", "Start the bot, then try again.")
+    try:
+        secret = await asyncio.to_thread(read_note, path, SECRET_NOTE)
+        name = await library.keep_picture(_picture(), "image/png")
+        try:
+            return await _try_addresses(settings, secret or "", name)
+        finally:
+            await library.discard([name])
+    except (StartFailed, StoreFailed, sqlite3.Error, OSError) as error:
+        return _Fault(str(error) or type(error).__name__, "Check the rights of the database's folder and DATA_DIR.")
+
+
+async def _try_addresses(settings: Settings, secret: str, picture_name: str) -> _Fault | None:
+    """Ask for a callback and for the kept picture, both through the public address."""
+    root = str(settings.public_url).rstrip("/")
     try:
         async with httpx.AsyncClient(trust_env=False, timeout=_TIMEOUT_S / 4) as client:
             # Only the bot's own server knows that this path takes nothing but POST.
             callbacks = await client.get(f"{root}/callbacks/doctor/doctor/doctor")
-            media = await client.get(MediaLinks(bytes.fromhex(secret or ""), root, SystemClock()).picture(name))
+            media = await client.get(MediaLinks(bytes.fromhex(secret), root, SystemClock()).picture(picture_name))
     except httpx.HTTPError as error:
-        return _Tried(type(error).__name__, "Let the proxy pass this address to HTTP_HOST and HTTP_PORT.")
-    finally:
-        await library.discard([name])
+        return _Fault(type(error).__name__, "Let the proxy pass this address to HTTP_HOST and HTTP_PORT.")
     if callbacks.status_code != httpx.codes.METHOD_NOT_ALLOWED:
-        return _Tried(f"/callbacks answers {callbacks.status_code}", "Let the proxy pass /callbacks to HTTP_PORT.")
+        return _Fault(f"/callbacks answers {callbacks.status_code}", "Let the proxy pass /callbacks to HTTP_PORT.")
     if media.status_code != httpx.codes.OK or media.content != _picture():
-        return _Tried(f"/media answers {media.status_code}", "Let the proxy pass /media, with its query, to HTTP_PORT.")
+        return _Fault(f"/media answers {media.status_code}", "Let the proxy pass /media, with its query, to HTTP_PORT.")
     return None
 
 

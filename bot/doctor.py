@@ -226,7 +226,11 @@ async def _check_guilds(bot: GallopBot) -> Check:
 
 async def check_public_address(public_url: str | None) -> Check:
     if public_url is None:
-        return Check(True, "Public address: none; gateways fetch pictures from Discord, large videos get no link.")
+        return Check(
+            True,
+            "Public address: none; gateways fetch pictures from Discord and do not call back; "
+            "large videos get no link.",
+        )
     try:
         async with httpx.AsyncClient(trust_env=False, timeout=_TIMEOUT_S) as client:
             answer = await client.get(f"{public_url.rstrip('/')}/healthz")

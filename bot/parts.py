@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -91,6 +92,7 @@ def open_gateways(settings: Settings, library: FileLibrary) -> dict[str, Gateway
         ShortApi(
             key=settings.shortapi_key,
             base_url=settings.shortapi_url,
+            prices=settings.shortapi_prices(),
             requests_per_min=settings.shortapi_requests_per_min,
             task_life_s=settings.task_life_s,
         ),
@@ -126,7 +128,7 @@ def _require_folder(path: Path) -> None:
         ) from error
 
 
-def messenger(ground: Ground, places: Places, posting: Posting) -> Messenger:
+def messenger(ground: Ground, places: Places, posting: Posting, restored_at: datetime | None) -> Messenger:
     def link(job: Job) -> str | None:
         return ground.links.video(job.video.name) if ground.links is not None and job.video is not None else None
 
@@ -143,6 +145,7 @@ def messenger(ground: Ground, places: Places, posting: Posting) -> Messenger:
         videos=VideoFiles(ground.library, work_dir=work_dir, fit=video.fit, plays_inline=plays_inline),
         clock=ground.clock,
         link=link,
+        restored_at=restored_at,
     )
 
 

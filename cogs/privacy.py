@@ -18,21 +18,21 @@ from bot.presentation.privacy import (
     NOT_ASKED,
     NOT_SENT,
     NOTHING_KEPT,
+    TOO_LARGE,
     deleted_card,
     deletion_card,
     export_card,
-    too_large_text,
 )
 from cogs.answers import PrivateAnswer, Sent, button_answer, private_answer
 from cogs.archive import Archive, make_archive
 
 log = logging.getLogger(__name__)
 
-MIB = 2**20
+_MIB = 2**20
 # Discord has announced more than it took (discord-api-docs #7603); its highest limit for a server is this.
-_BYTES_MAX = 100 * MIB
+_BYTES_MAX = 100 * _MIB
 # What was taken everywhere at any time so far.
-_BYTES_SAFE = 9 * MIB + MIB // 2
+_BYTES_SAFE = 9 * _MIB + _MIB // 2
 
 
 class PrivacyCommands(commands.Cog):
@@ -74,7 +74,9 @@ class PrivacyCommands(commands.Cog):
             sent = await self._send(interaction, answer, data, bytes_max)
             if sent is Sent.TOO_LARGE:
                 sent = await self._send(interaction, answer, data, min(bytes_max // 2, _BYTES_SAFE))
-        if sent is not Sent.YES and (sent is not Sent.UNCLEAR or await answer.is_thinking()):
+        if sent is Sent.TOO_LARGE:
+            await answer.say(TOO_LARGE)
+        elif sent is not Sent.YES and (sent is not Sent.UNCLEAR or await answer.is_thinking()):
             await answer.say(NOT_SENT)
 
     async def _send(
@@ -83,10 +85,13 @@ class PrivacyCommands(commands.Cog):
         archive = await self._packed(interaction, data, bytes_max)
         with archive.file:
             if archive.bytes_count > bytes_max:
-                await answer.say(too_large_text(bytes_count=archive.bytes_count, bytes_max=bytes_max))
-                return Sent.YES
+                return Sent.TOO_LARGE
             card = export_card(
-                jobs=len(data.jobs), pictures=archive.pictures, videos=archive.videos, no_room=archive.no_room
+                jobs=len(data.jobs),
+                deleted=sum(job.is_erased for job in data.jobs),
+                pictures=archive.pictures,
+                videos=archive.videos,
+                no_room=archive.no_room,
             )
             return await answer.send_file(card, discord.File(archive.file, filename=ARCHIVE))
 

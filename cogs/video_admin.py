@@ -1,4 +1,4 @@
-"""`/video-admin unconfirmed`, for operators alone: the unconfirmed jobs, and what settles one."""
+"""`/video-admin unconfirmed`, for operators alone: the unconfirmed jobs, and what only they can decide."""
 
 import logging
 import re
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=False)
 @app_commands.allowed_installs(guilds=True, users=False)
 class VideoAdminCog(
-    commands.GroupCog, group_name="video-admin", group_description="For the bot's operators: what only they can settle."
+    commands.GroupCog, group_name="video-admin", group_description="For the bot's operators: what only they can decide."
 ):
     """The `/video-admin` group. The service checks each time who asks, whatever Discord lets through.
 

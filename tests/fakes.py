@@ -180,7 +180,7 @@ class FakeOperators:
         self.told: list[Notice] = []
         self.script: deque[Exception] = deque()
 
-    async def tell(self, notice: Notice, *, look_first: bool) -> None:
+    async def tell(self, notice: Notice) -> None:
         if self.script:
             raise self.script.popleft()
         self.told.append(notice)

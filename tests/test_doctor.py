@@ -2,15 +2,20 @@
 
 import asyncio
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from bot import deep_doctor
+from bot.adapters.media.library import FileLibrary
 from bot.app import check_up
 from bot.config import load_settings
 from bot.doctor import PERMISSIONS, Check
+from bot.domain.errors import GatewayUnavailable, Refusal, StoreFailed
 from bot.sandbox.discord import permissions
 from tests.scenarios.process import gallop
 from tests.scenarios.test_hosting_web import free_port
@@ -59,6 +64,7 @@ async def test_a_good_set_up_has_nothing_wrong_and_says_what_is_there(house: The
         f"Operators: {house.discord.owner.id}.",
         "Commands registered: /video, /video-admin.",
         "Permissions: complete in 1 server, before channel overrides.",
+        "Public address: none; gateways fetch pictures from Discord and do not call back; large videos get no link.",
     ):
         assert words in said
 
@@ -237,9 +243,13 @@ async def test_on_the_command_line_it_lists_marks_and_next_steps_and_ends_with_1
     assert not any(str(value) in ended.output for name, value in settings.items() if name.endswith(("key", "token")))
 
 
-async def deep(house: Theatre, **changes: Any) -> list[Check]:
-    settings = load_settings(None, **{**house.settings, "pixeldojo_credits_1080p": "40", **changes})
-    return [check for check in await check_up(settings, deep=True) if not check.ok]
+async def checked_deep(house: Theatre) -> list[Check]:
+    return await check_up(load_settings(None, **{**house.settings, "pixeldojo_credits_1080p": "40"}), deep=True)
+
+
+async def deep(house: Theatre) -> list[Check]:
+    """Return what is wrong."""
+    return [check for check in await checked_deep(house) if not check.ok]
 
 
 async def test_deep_tries_every_path_and_leaves_nothing_behind(house: Theatre) -> None:
@@ -262,14 +272,71 @@ async def test_deep_tries_every_path_and_leaves_nothing_behind(house: Theatre) -
     assert [gateway.submissions for gateway in gateways] == [[], [], []]
 
 
-async def test_deep_tells_operators_by_direct_message_where_there_is_no_channel(house: Theatre) -> None:
+async def test_deep_tries_direct_messages_where_operators_have_no_channel(house: Theatre) -> None:
+    register_commands(house)
+
+    found = await checked_deep(house)
+
+    assert Check(True, f"Operator {house.discord.owner.id}: told by direct message.") in found
+    assert [check for check in found if not check.ok] == []
+    assert house.discord.owner.dm.messages == []
+
+
+async def test_deep_names_an_operator_whose_direct_messages_are_closed(house: Theatre) -> None:
     register_commands(house)
     house.discord.owner.dms_open = False
 
     (wrong,) = await deep(house)
 
-    assert "can be told by direct message" in wrong.text
+    assert wrong.text == f"Operator {house.discord.owner.id}: Discord answers 403, code 50007."
     assert "OPERATOR_CHANNEL_ID" in wrong.next_step
+
+
+async def test_deep_names_a_link_of_discord_that_cannot_be_fetched(
+    house: Theatre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register_commands(house)
+
+    async def fails(*_: object, **__: object) -> None:
+        raise GatewayUnavailable("discord", "ConnectError", Refusal.CONNECTION)
+
+    monkeypatch.setattr(deep_doctor, "download", fails)
+    (wrong,) = await deep(house)
+
+    problem = "the picture's link cannot be fetched (GatewayUnavailable)"
+    assert wrong.text == f"Operator {house.discord.owner.id}: {problem}."
+    assert "set ATTACHMENT_HOST=web" in wrong.next_step
+    assert house.discord.owner.dm.messages == []
+
+
+async def test_deep_names_a_locked_database(house: Theatre, monkeypatch: pytest.MonkeyPatch) -> None:
+    register_commands(house)
+    await house.start()
+    await house.stop()
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *given, **named: connect(*given, **{**named, "timeout": 0}))
+
+    with closing(connect(house.folder / "gallop.db", isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        (wrong,) = await deep(house)
+
+    assert wrong.text == "Database: locked."
+
+
+@pytest.mark.parametrize("error", [StoreFailed("the library's disk: OSError"), OSError("no room")], ids=repr)
+async def test_deep_names_a_disk_that_fails_while_it_tries_the_public_address(
+    house: Theatre, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    await house.start()
+    house.settings |= {"public_url": "http://127.0.0.1:9"}
+
+    async def fails(*_: object) -> str:
+        raise error
+
+    monkeypatch.setattr(FileLibrary, "keep_picture", fails)
+    wrong = [check.text for check in await deep(house)]
+
+    assert [text for text in wrong if text.startswith("Public address: ")] == [f"Public address: {error}."]
 
 
 async def test_deep_names_a_proxy_that_lets_no_callbacks_through(house: Theatre) -> None:
@@ -287,29 +354,3 @@ async def test_deep_names_a_proxy_that_lets_no_callbacks_through(house: Theatre)
         (wrong,) = await deep(house)
 
     assert "/callbacks answers 200" in wrong.text
-
-
-async def test_backup_and_restore_are_commands_and_say_what_they_did(house: Theatre) -> None:
-    environment = {name.upper(): str(value) for name, value in house.settings.items()}
-    await house.start()
-    target = house.folder / "copy.db"
-
-    made = await gallop(f"backup {target}", environment, house.folder)
-    again = await gallop(f"backup {target}", environment, house.folder)
-    running = await gallop(f"restore {target}", environment, house.folder)
-    await house.stop()
-    restored = await gallop(f"restore {target}", environment, house.folder)
-
-    assert (made.exit_code, made.output.splitlines()[0].startswith(f"Backed up to {target}")) == (0, True)
-    assert (again.exit_code, running.exit_code, restored.exit_code) == (2, 2, 0)
-    assert "is there already" in again.errors
-    assert "stop it first" in running.errors
-    assert "The old database is" in restored.output
-
-
-async def test_what_the_bot_writes_is_readable_by_its_own_user_alone(tmp_path: Path) -> None:
-    database = tmp_path / "gallop.db"
-    paused = await gallop("pause", {"DATABASE_URL": f"sqlite:///{database}"}, tmp_path)
-
-    assert paused.exit_code == 0
-    assert database.stat().st_mode & 0o077 == 0

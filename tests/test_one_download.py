@@ -26,7 +26,7 @@ REQUESTS = {
     # `root` is PUBLIC_URL.
     "bot/deep_doctor.py": {
         "client.get(f'{root}/callbacks/doctor/doctor/doctor')",
-        "client.get(MediaLinks(bytes.fromhex(secret or ''), root, SystemClock()).picture(name))",
+        "client.get(MediaLinks(bytes.fromhex(secret), root, SystemClock()).picture(picture_name))",
     },
 }
 # Who may know a library or module that can talk to others, beside the sandbox, which is the others.

@@ -4,10 +4,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from bot.domain.errors import StoreFailed
 from bot.domain.ports import Clock, Library
@@ -15,7 +16,6 @@ from bot.domain.submitting import FREE_BYTES_MIN
 
 log = logging.getLogger(__name__)
 
-METRICS_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8"
 _BEAT_S = 1.0
 _LATENESS_MAX_S = 5.0
 _SILENCE_MAX_S = 10.0
@@ -134,7 +134,7 @@ class HealthRoutes:
 
     To a request that a proxy passed on (it says so in a header, or asks for the host of PUBLIC_URL) those two do not
     exist. A proxy that adds no header and writes a host of its own cannot be told from the operator: it should pass
-    only /media and /callbacks.
+    only /callbacks, /media and /healthz.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class HealthRoutes:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         self._require_operator(request)
-        return web.Response(body=await self._figures(), headers={"Content-Type": METRICS_TYPE})
+        return web.Response(body=await self._figures(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     def _require_operator(self, request: web.Request) -> None:
         if any(name in request.headers for name in _PROXY_HEADERS) or self._is_public(request.headers.get("Host", "")):

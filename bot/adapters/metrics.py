@@ -178,7 +178,7 @@ class Figures:
 
     def _of_breakers(self) -> Metric:
         family = GaugeMetricFamily(
-            "gallop_breaker_open", "0 closed, 1 half open (one submission finds out), 2 open.", labels=["gateway"]
+            "gallop_breaker_state", "0 closed, 1 half open (one submission finds out), 2 open.", labels=["gateway"]
         )
         for gateway in self._gateways:
             family.add_metric([gateway], _BREAKER_VALUES[self._breakers.state(gateway)])

@@ -7,7 +7,8 @@ from enum import StrEnum
 from bot.domain.errors import Refusal
 from bot.domain.ports import Clock
 
-RETRY_AFTER_DEFAULT_S = 5.0
+# A busy gateway gets at least this rest, whatever it asks for: a clock that is behind makes a date mean "now".
+BUSY_MIN_S = 5.0
 # A wrong key or no credit is mended by the operator; one submission in ten minutes finds out, and is refused for free.
 _OUT_S = 600.0
 # So many in a row, then a rest that doubles each time the one submission after it fails too.
@@ -26,7 +27,8 @@ class Trouble(StrEnum):
     UNCONFIRMED = "unconfirmed"
 
 
-OUT = frozenset({Trouble.KEY, Trouble.CREDIT})
+# What only the operator can mend, and what it is called as a refusal.
+_OUT = {Trouble.KEY: Refusal.KEY, Trouble.CREDIT: Refusal.CREDIT}
 _OF_REFUSAL = {
     Refusal.KEY: Trouble.KEY,
     Refusal.CREDIT: Trouble.CREDIT,
@@ -59,6 +61,7 @@ class Breakers:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._of: defaultdict[str, _Breaker] = defaultdict(_Breaker)
+        self._worked: set[str] = set()
         self._failures: defaultdict[tuple[str, Trouble], int] = defaultdict(int)
 
     def state(self, gateway: str) -> BreakerState:
@@ -67,21 +70,20 @@ class Breakers:
             return BreakerState.CLOSED
         return BreakerState.OPEN if self._clock.monotonic() < breaker.until else BreakerState.HALF_OPEN
 
-    def trouble(self, gateway: str) -> Trouble | None:
-        """Return what opened the breaker, None while it is closed."""
-        return self._of[gateway].trouble
-
     def out(self) -> dict[str, Refusal]:
         """Return the gateways that refused for want of key or credit and have taken nothing since, with the reason."""
+        opened = {gateway: breaker.trouble for gateway, breaker in self._of.items()}
         return {
-            gateway: Refusal(breaker.trouble.value)
-            for gateway, breaker in self._of.items()
-            if breaker.trouble in OUT and breaker.trouble is not None
+            gateway: _OUT[trouble] for gateway, trouble in opened.items() if trouble is not None and trouble in _OUT
         }
+
+    def has_worked(self, gateway: str) -> bool:
+        """Say whether the gateway has taken a job, and not refused one for want of key or credit since."""
+        return gateway in self._worked
 
     def is_out(self, gateway: str) -> bool:
         """Say whether the gateway is out and not yet to be asked again: new jobs need not wait for it."""
-        return self._of[gateway].trouble in OUT and self.state(gateway) is BreakerState.OPEN
+        return self._of[gateway].trouble in _OUT and self.state(gateway) is BreakerState.OPEN
 
     def wait_s(self, gateway: str) -> float:
         """Return how long a submission must wait; 0 when it may go now."""
@@ -103,7 +105,8 @@ class Breakers:
         self._of[gateway].trying = False
 
     def worked(self, gateway: str) -> None:
-        """The gateway took a job: all is well."""
+        """The gateway took a job, or refused one for its content: all is well."""
+        self._worked.add(gateway)
         self._of.pop(gateway, None)
         for trouble in Trouble:
             self._failures.pop((gateway, trouble), None)
@@ -113,10 +116,11 @@ class Breakers:
         trouble = _OF_REFUSAL.get(reason)
         if trouble is None:
             self.worked(gateway)
-        elif trouble in OUT:
+        elif trouble in _OUT:
+            self._worked.discard(gateway)
             self._open(gateway, trouble, _OUT_S)
         elif trouble is Trouble.BUSY:
-            self._open(gateway, trouble, RETRY_AFTER_DEFAULT_S if retry_after_s is None else retry_after_s)
+            self._open(gateway, trouble, max(retry_after_s or 0.0, BUSY_MIN_S))
         else:
             self._count(gateway, trouble)
 

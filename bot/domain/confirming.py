@@ -3,7 +3,9 @@
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from enum import Enum, auto
 
+from bot.domain.breakers import Breakers
 from bot.domain.errors import (
     BindProblem,
     GatewayUnavailable,
@@ -11,7 +13,7 @@ from bot.domain.errors import (
     SubmissionUnconfirmed,
 )
 from bot.domain.job import Attempt, Job, JobState
-from bot.domain.ports import Clock, Gateway
+from bot.domain.ports import Clock, Gateway, Reading
 from bot.domain.pricing import Idempotency
 from bot.domain.request_pace import RequestPace
 from bot.domain.store import Store
@@ -25,6 +27,17 @@ log = logging.getLogger(__name__)
 REPLAY_MAX = timedelta(hours=20)
 _REPLAY_DELAYS_S = (5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0, 600.0, 1_800.0)
 _NAMED_AGAIN_S = 15.0
+# So long past its task life a job is waited for that a callback named and whose gateway does not answer.
+_NO_ANSWER_MAX = timedelta(days=1)
+
+
+class _Named(Enum):
+    """What a callback's id brought: no callback named one, it was not the job's, nobody could tell, or it was bound."""
+
+    NOTHING = auto()
+    NOTHING_NOW = auto()
+    NOT_KNOWN = auto()
+    BOUND = auto()
 
 
 class Confirmer:
@@ -38,14 +51,19 @@ class Confirmer:
         paces: Mapping[str, RequestPace],
         submitter: Submitter,
         watcher: Watcher,
+        breakers: Breakers,
         times: WatchTimes,
         clock: Clock,
+        restored_at: datetime | None = None,
     ) -> None:
+        """`restored_at`: what was sent before it may have been refused, and bought anew, since the backup."""
         self._store = store
         self._gateways = gateways
         self._paces = paces
         self._submitter = submitter
         self._watcher = watcher
+        self._breakers = breakers
+        self._restored_at = restored_at
         self._times = times
         self._clock = clock
         self._replays: dict[str, int] = {}
@@ -54,18 +72,25 @@ class Confirmer:
         self._mismatched: set[str] = set()
 
     async def confirm(self, job: Job, *, may_send: bool) -> datetime | None:
-        """Try what can be tried now; return when to try again, None when the job has moved.
+        """Try what can be tried now; return when to try again if it is still unconfirmed, None when it has moved.
 
         `may_send` False leaves the replay for later: the bot is stopping.
         """
         ends_at = (job.submitted_at or job.since_at) + timedelta(seconds=self._times.task_life_s)
-        if await self._named_by_callback(job):
+        named = await self._named_by_callback(job)
+        if named is _Named.BOUND:
             return None
-        if self._clock.now() >= ends_at:
+        now = self._clock.now()
+        again_at = now + timedelta(seconds=_NAMED_AGAIN_S)
+        # A gateway in trouble has not said that it does not know the job.
+        if now >= ends_at and (named is not _Named.NOT_KNOWN or now >= ends_at + _NO_ANSWER_MAX):
             await self._watcher.lose(job)
             self._forget(job)
             return None
-        return min(ends_at, await self._replay(job, may_send=may_send) or ends_at, self._again_at(job) or ends_at)
+        if now >= ends_at:
+            return again_at
+        replay_at = await self._replay(job, may_send=may_send) or ends_at
+        return min(ends_at, replay_at, again_at if named is not _Named.NOTHING else ends_at)
 
     async def bind(self, job: Job, gateway_job_id: str) -> BindProblem | None:
         """Give an unconfirmed job its gateway's id, after reading it there; None when that is done.
@@ -80,6 +105,9 @@ class Confirmer:
         except GatewayUnavailable as error:
             log.warning("named job cannot be read job_id=%s detail=%s", job.job_id, error.detail)
             return BindProblem.NOT_READABLE
+        return await self._bound(job, attempt, gateway_job_id, reading)
+
+    async def _bound(self, job: Job, attempt: Attempt, gateway_job_id: str, reading: Reading) -> BindProblem | None:
         if await self._submitter.confirmed(job, attempt, gateway_job_id, reading.billed_microusd):
             self._forget(job)
             return None
@@ -87,19 +115,23 @@ class Confirmer:
         unconfirmed = present is not None and present.state is JobState.UNCONFIRMED
         return BindProblem.TAKEN if unconfirmed else BindProblem.NOT_UNCONFIRMED
 
-    async def _named_by_callback(self, job: Job) -> bool:
+    async def _named_by_callback(self, job: Job) -> "_Named":
+        """Bind the id that a callback named, if it can be read."""
         attempt = job.attempt
-        if attempt is None or attempt.hinted_gateway_job_id is None or not self._paces[attempt.gateway].take():
-            return False
-        problem = await self.bind(job, attempt.hinted_gateway_job_id)
-        if problem is not None:
-            log.warning("callback does not confirm job_id=%s problem=%s", job.job_id, problem.value)
-        return problem is None
-
-    def _again_at(self, job: Job) -> datetime | None:
-        """A gateway that has called back may be read again soon; most others have nothing to be asked."""
-        hinted = job.attempt is not None and job.attempt.hinted_gateway_job_id is not None
-        return self._clock.now() + timedelta(seconds=_NAMED_AGAIN_S) if hinted else None
+        if attempt is None or attempt.hinted_gateway_job_id is None:
+            return _Named.NOTHING
+        if not self._paces[attempt.gateway].take():
+            return _Named.NOT_KNOWN
+        try:
+            reading = await self._gateways[attempt.gateway].read(attempt.hinted_gateway_job_id)
+        except GatewayUnavailable as error:
+            log.warning("callback cannot be confirmed job_id=%s detail=%s", job.job_id, error.detail)
+            return _Named.NOT_KNOWN if error.reason.about_gateway else _Named.NOTHING_NOW
+        problem = await self._bound(job, attempt, attempt.hinted_gateway_job_id, reading)
+        if problem is None:
+            return _Named.BOUND
+        log.warning("callback does not confirm job_id=%s problem=%s", job.job_id, problem.value)
+        return _Named.NOTHING_NOW
 
     async def _replay(self, job: Job, *, may_send: bool) -> datetime | None:
         """Send the attempt again where the gateway keeps the first answer; return when to do it next, None for never.
@@ -115,6 +147,8 @@ class Confirmer:
         wait_s = _REPLAY_DELAYS_S[min(self._replays.get(job.job_id, 0), len(_REPLAY_DELAYS_S) - 1)]
         if may_send and await self._submitter.may_replay(job) and self._paces[attempt.gateway].take():
             self._replays[job.job_id] = self._replays.get(job.job_id, 0) + 1
+            # Before the POST, so that whatever breaks, the next one is not sent at once.
+            self._replay_at[job.job_id] = self._clock.monotonic() + wait_s
             try:
                 accepted = await self._gateways[attempt.gateway].submit(attempt)
             except SubmissionUnconfirmed as error:
@@ -126,8 +160,10 @@ class Confirmer:
                 wait_s = max(wait_s, error.retry_after_s or 0.0)
             except SubmissionRefused as error:
                 log.warning("replay refused, the job stays unconfirmed job_id=%s detail=%s", job.job_id, error.detail)
+                self._breakers.refused(attempt.gateway, error.reason, retry_after_s=error.retry_after_s)
                 wait_s = max(wait_s, error.retry_after_s or 0.0)
             else:
+                self._breakers.worked(attempt.gateway)
                 log.info("replay confirmed job_id=%s gateway_job_id=%s", job.job_id, accepted.gateway_job_id)
                 if await self._submitter.confirmed(job, attempt, accepted.gateway_job_id, accepted.billed_microusd):
                     self._forget(job)
@@ -137,6 +173,8 @@ class Confirmer:
 
     def _may_be_replayed(self, attempt: Attempt) -> bool:
         if self._gateways[attempt.gateway].capabilities.idempotency is not Idempotency.REPLAY:
+            return False
+        if self._restored_at is not None and attempt.submitted_at < self._restored_at:
             return False
         return attempt.job_id not in self._mismatched and self._clock.now() - attempt.submitted_at < REPLAY_MAX
 

@@ -27,7 +27,8 @@ class JobState(StrEnum):
 FINAL_STATES = frozenset({JobState.STORED, JobState.CANCELLED, JobState.FAILED, JobState.LOST})
 
 MOVES: dict[JobState, frozenset[JobState]] = {
-    JobState.HELD: frozenset({JobState.SUBMITTING, JobState.CANCELLED, JobState.FAILED}),
+    # To unconfirmed only where the gateway has called back for the attempt that it had refused.
+    JobState.HELD: frozenset({JobState.SUBMITTING, JobState.UNCONFIRMED, JobState.CANCELLED, JobState.FAILED}),
     JobState.SUBMITTING: frozenset({JobState.RUNNING, JobState.UNCONFIRMED, JobState.FAILED, JobState.HELD}),
     JobState.UNCONFIRMED: frozenset({JobState.RUNNING, JobState.LOST}),
     JobState.RUNNING: frozenset({JobState.FINISHED, JobState.FAILED, JobState.LOST}),
@@ -254,7 +255,8 @@ class LedgerEntry:
 class LineEntry:
     """A held job as the choice of the next submission sees it.
 
-    `ready`: its card is posted and its `not_before` has passed, it may be submitted now.
+    `ready`: its card is posted and its `not_before` has passed, it may be submitted now. `pinned`: the person named the
+    gateway.
     """
 
     job_id: str
@@ -263,6 +265,7 @@ class LineEntry:
     gateway: str
     created_at: datetime
     ready: bool = True
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 
+from bot.domain.breakers import Breakers
 from bot.domain.confirming import Confirmer
-from bot.domain.errors import StartFailed, StoreFailed
+from bot.domain.errors import InvariantBroken, StartFailed, StoreFailed
 from bot.domain.job import FINAL_STATES, Delivery, Job, JobState, LineEntry
 from bot.domain.line import next_to_submit, order_of_line
 from bot.domain.ports import Clock, Gateway
@@ -41,6 +43,7 @@ class JobRunner:
         store: Store,
         gateways: Mapping[str, Gateway],
         paces: Mapping[str, RequestPace],
+        breakers: Breakers,
         submitter: Submitter,
         watcher: Watcher,
         confirmer: Confirmer,
@@ -52,6 +55,7 @@ class JobRunner:
         self._store = store
         self._gateways = gateways
         self._paces = paces
+        self._breakers = breakers
         self._submitter = submitter
         self._watcher = watcher
         self._confirmer = confirmer
@@ -66,7 +70,9 @@ class JobRunner:
         self._edits: dict[str, asyncio.Task[None]] = {}
         self._stale_cards: set[str] = set()
         self._sending: set[asyncio.Task[None]] = set()
+        # Until when: jobs whose step failed, and held ones that only must not be submitted yet.
         self._resting: dict[str, float] = {}
+        self._waiting: dict[str, float] = {}
         self._cards: dict[str, asyncio.Event] = {}
         self._places_at: dict[str, float] = {}
         self._clock_ahead_s = clock.now().timestamp() - clock.monotonic()
@@ -127,13 +133,16 @@ class JobRunner:
         """Start everything that is due; return for how long nothing else will be."""
         now, elapsed_s = self._clock.now(), self._clock.monotonic()
         await self._mind_the_clock(now, elapsed_s)
-        self._resting = {job_id: until for job_id, until in self._resting.items() if until > elapsed_s}
+        for rests in (self._resting, self._waiting):
+            for job_id in [job_id for job_id, until in rests.items() if until <= elapsed_s]:
+                del rests[job_id]
         submit_wait_s = await self._start_submissions(steps)
         await self._start_due(steps, now)
         read_wait_s = await self._start_reads(steps, now)
         next_at = await self._store.next_due_at(after=now)
         due_wait_s = (next_at - now).total_seconds() if next_at else _IDLE_S
-        rest_wait_s = min(self._resting.values(), default=elapsed_s + _IDLE_S) - elapsed_s
+        untils = (*self._resting.values(), *self._waiting.values())
+        rest_wait_s = min(untils, default=elapsed_s + _IDLE_S) - elapsed_s
         return max(0.0, min(submit_wait_s, due_wait_s, read_wait_s, rest_wait_s, _IDLE_S))
 
     async def _mind_the_clock(self, now: datetime, elapsed_s: float) -> None:
@@ -146,8 +155,10 @@ class JobRunner:
 
     async def _start_due(self, steps: asyncio.TaskGroup, now: datetime) -> None:
         """Start what is due; downloads and deliveries, which may take long, do not keep new jobs from their cards."""
+        # What cannot be started now may stand first in the rows, and must not hide what can.
+        limit = _STEPS_MAX * 2 + len(self._busy) + len(self._resting)
         for held in (True, False):
-            for job in await self._store.due(now, held=held, limit=_STEPS_MAX * 2):
+            for job in await self._store.due(now, held=held, limit=limit):
                 if (held or len(self._slow) < _STEPS_MAX) and self._is_free(job.job_id):
                     self._start(steps, job.job_id, partial(self._step, steps, job.job_id))
                     if not held:
@@ -178,15 +189,19 @@ class JobRunner:
         overdue_before = self._clock.now() - timedelta(seconds=self._times.overdue_after_s)
         running = await self._store.running(overdue_before=overdue_before)
         wait_s = _IDLE_S
-        free = [entry for entry in line if self._is_free(entry.job_id)]
+        free = [entry for entry in line if self._is_free(entry.job_id) and entry.job_id not in self._waiting]
         # A job whose submission is being prepared is still held, but already takes its place among the running.
         preparing = [entry for entry in line if entry.ready and entry.job_id in self._busy]
         for entry in next_to_submit(free, running.joined_by(preparing), self._caps):
-            pace = self._paces[entry.gateway]
-            if not pace.take():
+            pace, rest_s = self._paces[entry.gateway], self._breakers.wait_s(entry.gateway)
+            if rest_s and entry.pinned and not self._breakers.is_out(entry.gateway):
+                wait_s = min(wait_s, rest_s)
+            elif rest_s or pace.take():
+                # A gateway at rest is sent nothing: the job moves elsewhere, ends or waits, which takes no request.
+                counted = None if rest_s else pace
+                self._start(steps, entry.job_id, partial(self._submit, steps, entry.job_id, counted))
+            else:
                 wait_s = min(wait_s, pace.free_in_s())
-                continue
-            self._start(steps, entry.job_id, partial(self._submit, steps, entry.job_id))
         for gateway in self._gateways:
             order = order_of_line([entry for entry in line if entry.gateway == gateway], running)
             self._show_places(steps, order)
@@ -282,33 +297,48 @@ class JobRunner:
         if watched is not None and watched.state is JobState.RUNNING and self._teller.is_stale(watched):
             self._refresh_card(steps, job_id)
 
-    async def _submit(self, steps: asyncio.TaskGroup, job_id: str) -> None:
-        job = await self._store.job(job_id)
-        if job is None or job.state is not JobState.HELD or self._stopping:
-            return
-        prepared = await self._submitter.prepare(job)
-        if isinstance(prepared, float):
-            if prepared:
-                self._resting[job_id] = self._clock.monotonic() + prepared
-            return
+    async def _submit(self, steps: asyncio.TaskGroup, job_id: str, counted: RequestPace | None) -> None:
+        """Send a held job. Its request was `counted`, and is given back where nothing is sent."""
+        sent = False
+        try:
+            job = await self._store.job(job_id)
+            if job is None or job.state is not JobState.HELD or self._stopping:
+                return
+            prepared = await self._submitter.prepare(job)
+            if isinstance(prepared, float):
+                self._waiting[job_id] = self._clock.monotonic() + prepared
+                return
+            if self._stopping or counted is None:
+                return
+            with self._awaited_at_stop():
+                sent = await self._submitter.begin(prepared)
+                if not sent:
+                    return
+                await self._submitter.send(job, prepared)
+        finally:
+            if counted is not None and not sent:
+                counted.give_back()
+        self._refresh_card(steps, job_id)
+
+    @contextmanager
+    def _awaited_at_stop(self) -> Iterator[None]:
+        """Mark the step that runs as one whose request costs money: a stop waits for its answer."""
         task = asyncio.current_task()
-        if self._stopping or task is None:
-            return
+        if task is None:
+            raise InvariantBroken("a step runs outside a task")
         self._sending.add(task)
         try:
-            if not await self._submitter.begin(prepared):
-                return
-            await self._submitter.send(job, prepared)
+            yield
         finally:
             self._sending.discard(task)
-        self._refresh_card(steps, job_id)
 
     async def _wait_for_confirmation(self, steps: asyncio.TaskGroup, job: Job) -> None:
         """Find out whether the gateway has the job, and see that its card says what is known."""
         show_at = self._teller.shows_soon(job)
         if show_at is not None:
             self._refresh_card(steps, job.job_id)
-        next_at = await self._confirmer.confirm(job, may_send=not self._stopping)
+        with self._awaited_at_stop():
+            next_at = await self._confirmer.confirm(job, may_send=not self._stopping)
         if next_at is not None:
             next_at = min(next_at, show_at or next_at)
             await self._store.schedule(job.job_id, state=JobState.UNCONFIRMED, next_at=next_at)

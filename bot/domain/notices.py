@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
 
 from bot.domain.breakers import Breakers
-from bot.domain.errors import DeliveryFailed, Refusal, StoreFailed
+from bot.domain.errors import DeliveryFailed, Refusal
 from bot.domain.job import Job
 from bot.domain.ports import Clock, Library
 from bot.domain.pricing import Overbilled
@@ -24,6 +24,8 @@ DISK_LOW_BYTES = 2 * FREE_BYTES_MIN
 _DISK_PLENTY_BYTES = 3 * FREE_BYTES_MIN
 # A delivery is given up after three days at the latest; older ones were told long ago.
 _GIVEN_UP_SINCE = timedelta(days=7)
+# Where nobody can be told, somebody may open direct messages or correct the channel.
+_REFUSED_AGAIN_S = 86_400.0
 _TELL_AGAIN_S = (15.0, 60.0, 300.0, 900.0, 3_600.0)
 
 
@@ -39,7 +41,7 @@ class NoticeKind(StrEnum):
 
 
 # Reasons that may come back: when one is gone, the next time is told again.
-_RECURRING = frozenset({NoticeKind.GATEWAY_OUT, NoticeKind.DISK_LOW})
+RECURRING = frozenset({NoticeKind.GATEWAY_OUT, NoticeKind.DISK_LOW})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,8 @@ class Notice:
     """One thing to tell. `key` is the same for the same thing.
 
     `job`: UNCONFIRMED and DELIVERY_GIVEN_UP. `gateway_title`: all but LOSS and DISK_LOW. `reason`: GATEWAY_OUT.
-    `detail`: the month of a LOSS; mode and resolution of what was OVERBILLED ("text at 720p"). `amount`: microdollars
-    of a LOSS, free bytes of DISK_LOW. `limit` is what the amount is measured against.
+    `detail`: the month of a LOSS; mode and resolution of what was OVERBILLED ("text at 720p"). `loss_microusd` and
+    `limit_microusd`, from which on it is told: LOSS. `free_bytes`: DISK_LOW.
     """
 
     key: str
@@ -57,15 +59,16 @@ class Notice:
     gateway_title: str = ""
     reason: Refusal | None = None
     detail: str = ""
-    amount: int = 0
-    limit: int = 0
+    loss_microusd: int = 0
+    limit_microusd: int = 0
+    free_bytes: int = 0
 
 
 class Operators(Protocol):
     """Where operators are told: their channel, else each one's direct messages."""
 
-    async def tell(self, notice: Notice, *, look_first: bool) -> None:
-        """Tell it. With `look_first` a message of the same key that is there already is not repeated.
+    async def tell(self, notice: Notice) -> None:
+        """Tell it. A message of the same key that is there already is not repeated.
 
         Raises:
             DeliveryFailed: permanent where nobody can be told.
@@ -104,7 +107,8 @@ class Notices:
         while True:
             try:
                 await self.look()
-            except (StoreFailed, OSError):
+            except Exception:
+                # Whatever breaks here, jobs go on, and the next look is another chance.
                 log.exception("notices could not be looked for; trying again")
             await self._clock.sleep(LOOK_EVERY_S)
 
@@ -114,7 +118,7 @@ class Notices:
         told = await self._store.told()
         present = {notice.key for notice in found}
         for key in told - present:
-            if key.partition("/")[0] in _RECURRING and not await self._still_stands(key):
+            if await self._is_over(key):
                 await self._store.forget_told(key)
         for notice in found:
             if notice.key not in told and self._clock.monotonic() >= self._not_before.get(notice.key, 0.0):
@@ -123,30 +127,27 @@ class Notices:
     async def _tell(self, notice: Notice) -> None:
         tries = self._tries.get(notice.key, 0)
         try:
-            # A bot that died between telling and writing it down has told already.
-            await self._operators.tell(notice, look_first=True)
+            await self._operators.tell(notice)
         except DeliveryFailed as error:
-            if not error.permanent:
-                self._tries[notice.key] = tries + 1
-                delay_s = _TELL_AGAIN_S[min(tries, len(_TELL_AGAIN_S) - 1)]
-                self._not_before[notice.key] = self._clock.monotonic() + delay_s
-                log.warning("operators not told key=%s: %s", notice.key, error)
-                return
-            log.error("operators cannot be told key=%s: %s", notice.key, error)
-        else:
-            log.warning("operators told key=%s", notice.key)
+            self._tries[notice.key] = tries + 1
+            delay_s = _TELL_AGAIN_S[min(tries, len(_TELL_AGAIN_S) - 1)]
+            self._not_before[notice.key] = self._clock.monotonic() + (_REFUSED_AGAIN_S if error.permanent else delay_s)
+            log.error("operators not told key=%s permanent=%s: %s", notice.key, error.permanent, error)
+            return
+        log.warning("operators told key=%s", notice.key)
         self._tries.pop(notice.key, None)
         self._not_before.pop(notice.key, None)
         await self._store.note_told(notice.key, now=self._clock.now())
 
     async def _found(self) -> list[Notice]:
+        since = self._clock.now() - _GIVEN_UP_SINCE
         return [
-            *self._of_jobs(NoticeKind.UNCONFIRMED, await self._store.unconfirmed()),
-            *self._of_jobs(NoticeKind.DELIVERY_GIVEN_UP, await self._store.given_up(since=self._given_up_since())),
             *self._gateways_out(),
             *self._overbilled_rows(),
             *await self._loss(),
             *await self._disk_low(),
+            *self._of_jobs(NoticeKind.UNCONFIRMED, await self._store.unconfirmed()),
+            *self._of_jobs(NoticeKind.DELIVERY_GIVEN_UP, await self._store.given_up(since=since)),
         ]
 
     def _of_jobs(self, kind: NoticeKind, jobs: Iterable[Job]) -> list[Notice]:
@@ -154,9 +155,6 @@ class Notices:
             Notice(f"{kind}/{job.job_id}", kind, job=job, gateway_title=self._title(job.request.gateway))
             for job in jobs
         ]
-
-    def _given_up_since(self) -> datetime:
-        return self._clock.now() - _GIVEN_UP_SINCE
 
     def _gateways_out(self) -> list[Notice]:
         kind = NoticeKind.GATEWAY_OUT
@@ -175,21 +173,30 @@ class Notices:
         ]
 
     async def _loss(self) -> list[Notice]:
-        month = windows_at(self._clock.now()).month
-        limit = self._loss_microusd
-        loss = await self._store.loss_microusd(month=month) if limit is not None else 0
-        if limit is None or loss < limit:
+        if self._loss_microusd is None:
             return []
-        return [Notice(f"{NoticeKind.LOSS}/{month}", NoticeKind.LOSS, detail=month, amount=loss, limit=limit)]
+        month, limit = windows_at(self._clock.now()).month, self._loss_microusd
+        loss = await self._store.loss_microusd(month=month)
+        if loss < max(limit, 1):
+            return []
+        key = f"{NoticeKind.LOSS}/{month}"
+        return [Notice(key, NoticeKind.LOSS, detail=month, loss_microusd=loss, limit_microusd=limit)]
 
     async def _disk_low(self) -> list[Notice]:
-        free = await self._library.free_bytes()
+        free_bytes = await self._library.free_bytes()
         kind = NoticeKind.DISK_LOW
-        return [Notice(kind.value, kind, amount=free, limit=FREE_BYTES_MIN)] if free < DISK_LOW_BYTES else []
+        return [Notice(kind.value, kind, free_bytes=free_bytes)] if free_bytes < DISK_LOW_BYTES else []
 
-    async def _still_stands(self, key: str) -> bool:
-        """A disk that is a little above the mark is still low: it would be told again with every file."""
-        return key == NoticeKind.DISK_LOW.value and await self._library.free_bytes() < _DISK_PLENTY_BYTES
+    async def _is_over(self, key: str) -> bool:
+        """Say whether the reason of a notice that was told is gone, so that it must be told when it comes back.
+
+        A gateway is well again once it took a job in this life of the process; breakers forget at a restart. A disk
+        that is a little above the mark is still low: it would be told again with every file.
+        """
+        kind, _, subject = key.partition("/")
+        if kind == NoticeKind.GATEWAY_OUT:
+            return self._breakers.has_worked(subject.partition("/")[0])
+        return kind == NoticeKind.DISK_LOW and await self._library.free_bytes() >= _DISK_PLENTY_BYTES
 
     def _title(self, gateway: str) -> str:
         return self._titles.get(gateway, gateway)

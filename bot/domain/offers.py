@@ -3,6 +3,7 @@
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 
+from bot.domain import prompt as prompts
 from bot.domain.errors import GatewayRejected, OptionRejected, RequestRejected, Unavailable
 from bot.domain.job import Job
 from bot.domain.pricing import Capabilities, ModeCapability
@@ -110,7 +111,10 @@ def elsewhere(gateways: Iterable[Capabilities], job: Job, *, tried: Container[st
         facts, price = offer.capabilities, offer.price_microusd
         if price is None or facts.free or facts.gateway in tried or price > request.price_microusd:
             continue
-        if _takes(facts.modes[request.mode].pictures, job.images):
+        capability = facts.modes[request.mode]
+        # Pictures have longer names elsewhere, and what weighs too much is cut silently and billed.
+        weight = prompts.weight(prompts.render_tokens(request.prompt, capability.picture_token))
+        if _takes(capability.pictures, job.images) and weight <= prompts.WEIGHT_MAX:
             return facts
     return None
 

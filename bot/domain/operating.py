@@ -66,7 +66,9 @@ class OperatorService:
             NotAnOperator, BindRejected: nothing was changed.
         """
         job = await self._unconfirmed(job_id, actor_id)
-        problem = await self._confirmer.bind(job, gateway_job_id.strip())
+        named = gateway_job_id.strip()
+        is_id = named.isprintable() and " " not in named and bool(named.strip("."))
+        problem = await self._confirmer.bind(job, named) if is_id else BindProblem.NOT_READABLE
         if problem is not None:
             raise BindRejected(problem, self._title(job))
         log.warning("gateway job id bound job_id=%s actor_id=%s", job.job_id, actor_id)

@@ -80,7 +80,7 @@ class Reading:
 
 
 class Gateway(Protocol):
-    """One place that makes videos. Adding one is one module and one line in app.py."""
+    """One place that makes videos. Adding one is one module and one line in bot/parts.py."""
 
     @property
     def capabilities(self) -> Capabilities: ...
@@ -248,7 +248,7 @@ class Messenger(Protocol):
         """
 
     async def may_deliver(self, job: Job) -> bool:
-        """Say whether the job's place still exists and the bot may post there, as far as is known without asking."""
+        """Say whether the job's place still exists and the bot may post there; what cannot be known now is yes."""
 
 
 class Hosting(Protocol):

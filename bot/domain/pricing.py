@@ -109,10 +109,14 @@ class Overbilled:
         self._remembered = set(self._rows)
         self._remember = remember
 
-    async def add(self, capabilities: Capabilities, request: VideoRequest) -> bool:
-        """Take the row behind a request out, and say whether there is one. Taking it out twice changes nothing."""
+    async def add(self, capabilities: Capabilities, request: VideoRequest, *, billed_microusd: int) -> bool:
+        """Take the present row behind a request out if it asks less than was billed; say whether it is out now.
+
+        A job of before may be billed above its own price and not above a row that was corrected since. Taking a row
+        out twice changes nothing.
+        """
         row = capabilities.prices.get(request.resolution)
-        if row is None:
+        if row is None or billed_microusd <= row.price_microusd(request.duration_s):
             return False
         name = self._name(capabilities, request.mode, request.resolution, row)
         if name not in self._rows:

@@ -8,8 +8,6 @@ from bot.domain.ports import Clock
 from bot.domain.store import Forgotten, Store
 from bot.domain.upkeep import Upkeep
 
-_JOBS_MAX = 100_000
-
 
 @dataclass(frozen=True, slots=True)
 class PersonalData:
@@ -30,13 +28,13 @@ class PrivacyService:
         self._clock = clock
 
     async def export(self, user_id: int) -> PersonalData:
-        jobs = await self._store.jobs_of(user_id, limit=_JOBS_MAX)
+        jobs = await self._store.every_job_of(user_id)
         return PersonalData(user_id, tuple(jobs), tuple(await self._store.entries_of(user_id)))
 
     async def delete(self, user_id: int) -> Forgotten:
         """Cancel what is in line, delete the content of what has ended, and of the rest once it has ended.
 
-        Amounts, times and ids stay in the books. Called twice, the second finds nothing more to do.
+        Amounts, times, options and ids stay in the books. Called twice, the second only finds what is not over yet.
         """
         forgotten = await self._store.forget(user_id, now=self._clock.now())
         self._runner.wake()

@@ -31,6 +31,10 @@ class RequestPace:
         self._filled -= 1
         return True
 
+    def give_back(self) -> None:
+        """Say that a request that was taken is not sent after all."""
+        self._filled = min(self._size, self._filled + 1)
+
     def free_in_s(self) -> float:
         """Return how long until one more request may be sent; 0 when one may be sent now."""
         self.free()

@@ -104,6 +104,9 @@ class Store(Protocol):
     async def jobs_of(self, user_id: int, *, limit: int) -> list[Job]:
         """Return the person's newest jobs that are not forgotten or erased, newest first."""
 
+    async def every_job_of(self, user_id: int) -> list[Job]:
+        """Return all that is kept of a person's jobs, also of erased ones, newest first."""
+
     async def due(self, now: datetime, *, held: bool, limit: int) -> list[Job]:
         """Return jobs whose `next_at` has come, oldest first: the held ones, or all others that are not running."""
 
@@ -128,7 +131,7 @@ class Store(Protocol):
     async def bring_forward(self, now: datetime) -> None:
         """Make every unfinished or undelivered job due: the clock was set back, and their times lie too far ahead.
 
-        A `not_before` is kept where it is at most a minute ahead, else it becomes that.
+        What a held job's `not_before` lets it wait stays as long as it was.
         """
 
     async def cancel(self, job_id: str, *, user_id: int, now: datetime) -> bool:
@@ -163,7 +166,8 @@ class Store(Protocol):
         """Note a callback for an attempt, and the id it names while the attempt has none of its own.
 
         The job's newest attempt makes a job that waits for its gateway (unconfirmed, running, finished, or lost
-        without a video) due: at once, or 2 s after the callback before. During submitting it is only noted.
+        without a video) due: at once, or 2 s after the callback before. During submitting it is only noted. A job that
+        waits in line after that attempt was refused goes held -> unconfirmed: the gateway has what it said it refused.
         """
 
     async def name_attempt(self, job_id: str, *, number: int, gateway_job_id: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from bot.domain.breakers import RETRY_AFTER_DEFAULT_S, Breakers
+from bot.domain.breakers import BUSY_MIN_S, Breakers
 from bot.domain.errors import Refusal, StoreFailed, SubmissionRefused, SubmissionUnconfirmed, UploadFailed
 from bot.domain.job import Attempt, BilledSource, Ending, Job, JobState
 from bot.domain.job_views import JobViews
@@ -131,11 +131,22 @@ class Submitter:
     async def may_replay(self, job: Job) -> bool:
         """Say whether an unconfirmed job may be sent again: should the first POST never have arrived, this one buys."""
         gateway = self._gateways[job.request.gateway]
-        return (
+        allowed = (
             self._price(gateway.capabilities, job) is not None
+            and not self._breakers.wait_s(job.request.gateway)
             and await self._library.free_bytes() >= FREE_BYTES_MIN
             and not await self._store.paused()
             and await self._messenger.may_deliver(job)
+        )
+        if not allowed:
+            return False
+        # Last, with nothing to wait for before the POST: an operator may have closed the job, its person gone.
+        present = await self._store.job(job.job_id)
+        return (
+            present is not None
+            and present.state is JobState.UNCONFIRMED
+            and present.attempt_count == job.attempt_count
+            and not present.forgotten
         )
 
     async def _failures_today(self, job: Job) -> int:
@@ -210,14 +221,18 @@ class Submitter:
                 job.job_id, number=number, gateway_job_id=gateway_job_id, billing=billing, now=now, next_at=next_at
             )
         )
+        named = moved
         if not moved and job.state is JobState.UNCONFIRMED:
-            await self._write(
+            named = await self._write(
                 lambda: self._store.name_attempt(job.job_id, number=number, gateway_job_id=gateway_job_id)
             )
+            if named and billed_microusd is not None:
+                await self._write(lambda: self._store.bill(job.job_id, number=number, billing=billing))
             await self._store.schedule(job.job_id, state=JobState.LOST, next_at=now)
-        if billing.microusd > attempt.price_microusd:
+        # The bill of another job's id says nothing of this one's price.
+        if named:
             facts = self._gateways[attempt.gateway].capabilities
-            await self._write(lambda: self._overbilled.add(facts, job.request))
+            await self._write(lambda: self._overbilled.add(facts, job.request, billed_microusd=billing.microusd))
         return moved
 
     async def _refused(self, job: Job, attempt: Attempt, error: SubmissionRefused) -> None:
@@ -227,24 +242,29 @@ class Submitter:
         """
         (*_, newest) = await self._write(lambda: self._store.attempts(job.job_id))
         if newest.hinted_at is not None:
-            log.error("gateway refused what it called back for job_id=%s gateway=%s", job.job_id, attempt.gateway)
-            await self.leave_unconfirmed(job)
+            await self._disbelieve(job, attempt)
             return
         other = await self._write(lambda: self._elsewhere(job)) if error.reason.about_gateway else None
         now = self._clock.now()
         if other is not None or error.reason is Refusal.BUSY:
-            wait_s = RETRY_AFTER_DEFAULT_S if error.retry_after_s is None else error.retry_after_s
+            wait_s = max(error.retry_after_s or 0.0, BUSY_MIN_S)
             to, not_before = (other.gateway, None) if other else (attempt.gateway, now + timedelta(seconds=wait_s))
             log.info("job returns to the line job_id=%s gateway=%s", job.job_id, to)
-            await self._write(
+            returned = await self._write(
                 lambda: self._store.return_to_line(
                     job.job_id, number=attempt.number, gateway=to, not_before=not_before, now=now
                 )
             )
+            if not returned:
+                await self._disbelieve(job, attempt)
             return
         billing = Billing(0, BilledSource.REPORTED)
         end = End(Ending.REFUSED, error.reason, refused_picture=error.picture, billing=billing)
         await self._write(lambda: self._fail(job, end))
+
+    async def _disbelieve(self, job: Job, attempt: Attempt) -> None:
+        log.error("gateway refused what it called back for job_id=%s gateway=%s", job.job_id, attempt.gateway)
+        await self.leave_unconfirmed(job)
 
     async def leave_unconfirmed(self, job: Job) -> None:
         """Move a submitting job to unconfirmed; its card is due at once."""

@@ -20,7 +20,7 @@ _DELIVERY_SELDOM_S = 600.0
 DELIVERY_GIVEN_UP_AFTER_S = 3 * 86_400.0
 # Messages older than an hour may only be edited rarely (Discord error 30046).
 _CARD_LIFE_S = 3_600.0
-_ENDS_WITHOUT_VIDEO = frozenset({CardFace.CANCELLED, CardFace.FAILED, CardFace.LOST})
+_ENDS_WITHOUT_VIDEO = frozenset({CardFace.KEPT, CardFace.CANCELLED, CardFace.FAILED, CardFace.LOST})
 
 
 def delivery_delay_s(count: int, waited_s: float) -> float:
@@ -105,7 +105,11 @@ class Teller:
         begun = key in self._begun
         self._begun.add(key)
         restored = self._restored_at is not None and job.created_at < self._restored_at
-        return begun or restored or since < self._started_at
+        return begun or restored or self._is_of_before(since)
+
+    def _is_of_before(self, since: datetime) -> bool:
+        """Say whether a time lies before this life of the process; one to come is of before the clock was set back."""
+        return since < self._started_at or since > self._clock.now()
 
     async def refresh_card(self, job_id: str) -> None:
         """Show an unfinished job's present face; a failure is only logged, since the next change shows it again."""
@@ -203,7 +207,7 @@ class Teller:
     def _may_have_card(self, job: Job) -> bool:
         """Say whether a card may be in the channel although it was not written down: the posting was cut off."""
         begun = f"card {job.job_id}" in self._begun
-        return begun or job.card_count > 0 or job.created_at < self._started_at
+        return begun or job.card_count > 0 or self._is_of_before(job.created_at)
 
     async def _tell_again(self, job: Job, error: DeliveryFailed) -> bool:
         log.warning("end not shown job_id=%s permanent=%s: %s", job.job_id, error.permanent, error)

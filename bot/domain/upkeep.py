@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from bot.domain.errors import StoreFailed
 from bot.domain.ports import Clock, Library
 from bot.domain.store import Store
 
@@ -35,14 +35,18 @@ class Upkeep:
         purged_at: float | None = None
         while True:
             self._alarm.clear()
-            try:
-                await self.forget()
-                if purged_at is None or self._clock.monotonic() - purged_at >= _EVERY_S:
-                    await self.purge()
-                    purged_at = self._clock.monotonic()
-            except (StoreFailed, OSError):
-                log.exception("content not deleted; trying again in a minute")
+            await self._tried(self.forget)
+            if purged_at is None or self._clock.monotonic() - purged_at >= _EVERY_S:
+                purged_at = self._clock.monotonic()
+                await self._tried(self.purge)
             await self._clock.wait(self._alarm, _FORGOTTEN_EVERY_S)
+
+    async def _tried(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Exception:
+            # Whatever breaks here, jobs go on, and the next time is another chance.
+            log.exception("content not deleted; trying again later")
 
     async def forget(self) -> None:
         """Erase what is due to be erased, then delete its files; a crash in between leaves their names on a list."""

@@ -114,11 +114,20 @@ class Watcher:
             return
         if not await self._named(job):
             return
+        billing = _billing(reading)
+        if billing is not None and job.attempt is not None:
+            await self._store.bill(job.job_id, number=job.attempt.number, billing=billing)
+        if reading.progress is Progress.FAILED:
+            await self._store.schedule(job.job_id, state=job.state, next_at=None)
         if reading.video_address is None or reading.progress is not Progress.FINISHED:
             return
         video = await self._bring_in(job, reading.video_address)
-        if video is not None:
-            await self._store.store_late_video(job.job_id, video=video, now=self._clock.now())
+        if video is None or await self._store.store_late_video(job.job_id, video=video, now=self._clock.now()):
+            return
+        present = await self._store.job(job.job_id)
+        if present is None or present.is_erased:
+            # Its person asked to be forgotten while the video came.
+            await self._library.discard([video.name])
 
     async def lose(self, job: Job) -> None:
         """End an unconfirmed job that is still so; what it may have cost is booked as the operator's loss."""
@@ -153,8 +162,9 @@ class Watcher:
         log.info("gateway finished job_id=%s address=%s", job.job_id, "yes" if reading.video_address else "not yet")
 
     async def _check_bill(self, job: Job, reading: Reading) -> None:
-        if (reading.billed_microusd or 0) > _price_microusd(job):
-            await self._overbilled.add(self._gateways[job.request.gateway].capabilities, job.request)
+        if reading.billed_microusd is not None:
+            facts = self._gateways[job.request.gateway].capabilities
+            await self._overbilled.add(facts, job.request, billed_microusd=reading.billed_microusd)
 
     async def _fail(self, job: Job, reading: Reading) -> None:
         await self._check_bill(job, reading)
@@ -236,8 +246,10 @@ class Watcher:
             await self._give_up(job)
             return
         tries = self._tries[job.job_id] = self._tries.get(job.job_id, 0) + 1
-        delay_s = _TRY_AGAIN_S[min(tries, len(_TRY_AGAIN_S)) - 1]
-        await self._store.schedule(job.job_id, state=JobState.FINISHED, next_at=now + timedelta(seconds=delay_s))
+        next_at = now + timedelta(seconds=_TRY_AGAIN_S[min(tries, len(_TRY_AGAIN_S)) - 1])
+        if now < ends_at < next_at:
+            next_at = ends_at
+        await self._store.schedule(job.job_id, state=JobState.FINISHED, next_at=next_at)
 
     async def _renew(self, job: Job) -> "_Answer":
         """Read a finished job again; a new address is kept. A failed read says nothing."""

@@ -154,6 +154,8 @@ def _steps(view: CardView, place_shown_max: int) -> str:
     steps = "  ".join(f"{mark} {name}" for mark, name in zip(marks, (in_line, "rendering", "posting"), strict=True))
     if view.job.face is CardFace.SLOW:
         return f"{steps}{DOT}slower than usual, still running"
+    if view.job.not_before is not None and step == 0:
+        return f"{steps}{DOT}{view.gateway_title} is busy; asked again {stamp(view.job.not_before)}"
     if view.usually_done_at is None or step == 2:
         return steps
     return f"{steps}{DOT}usually done {stamp(view.usually_done_at)}"

@@ -21,6 +21,13 @@ _OF_ENDING = {
     ),
 }
 
+_NOW_AFTER_ENDING = {
+    Ending.PLACE_GONE: "Ask where the bot may post.",
+    Ending.UPLOAD_IMPOSSIBLE: "Ask again with another gateway; the operator can look at the log.",
+    Ending.UNPRICED: "Choose another gateway.",
+    Ending.TOO_MANY_FAILURES: "Ask again tomorrow (UTC).",
+}
+
 _OF_REFUSAL = {
     Refusal.CONTENT: "{gateway} refused {what}: it breaks the content rules there.",
     Refusal.REQUEST: "{gateway} refused these options.",
@@ -55,13 +62,14 @@ def sentence(view: CardView) -> str:
         case CardFace.UNCONFIRMED:
             price = show_usd(job.request.price_microusd)
             held = "Nothing is charged" if view.free else f"{price} stays on hold"
-            return f"{gateway} has not confirmed this job. {held}; nothing is sent twice. You will be told here."
+            return f"{gateway} has not confirmed this job. {held}; nothing is bought twice. You will be told here."
         case CardFace.CANCELLED:
             return f"Cancelled. {_paid(view)}"
         case CardFace.LOST:
             return f"{_lost(job, gateway)} {_NOTHING} Should the video still arrive, it is posted free of charge."
         case CardFace.KEPT:
-            return f"The video could not be posted here. {_paid(view)} {show_command(job)} gets it."
+            now = "It is deleted, as you asked." if job.forgotten else f"{show_command(job)} gets it."
+            return f"The video could not be posted here. {_paid(view)} {now}"
         case _:
             return _failed(job, gateway)
 
@@ -75,7 +83,8 @@ def _failed(job: Job, gateway: str) -> str:
     if job.ending is Ending.PLACE_GONE and job.request.private:
         return f"Your direct messages are closed to the bot, so it was never started. {_NOTHING} Open them, ask again."
     if job.ending in _OF_ENDING:
-        return f"{_OF_ENDING[job.ending].format(gateway=gateway)} {_NOTHING} Ask again."
+        now = _NOW_AFTER_ENDING.get(job.ending, "Ask again.")
+        return f"{_OF_ENDING[job.ending].format(gateway=gateway)} {_NOTHING} {now}"
     refusal = job.refusal or Refusal.OTHER
     reason = _OF_REFUSAL[refusal].format(gateway=gateway, what=_what(job, refusal))
     return f"{reason} {_NOTHING} {_NOW_AFTER_REFUSAL[refusal]}"

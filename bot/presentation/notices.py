@@ -8,6 +8,7 @@ from bot.domain.errors import InvariantBroken, Refusal
 from bot.domain.job import Job
 from bot.domain.money import show_usd
 from bot.domain.notices import Notice, NoticeKind
+from bot.domain.submitting import FREE_BYTES_MIN
 from bot.presentation.layout import Accent, Layout, boxed, text
 from bot.presentation.words import MODE_WORDS, show_command
 
@@ -57,7 +58,7 @@ def _gateway_out(notice: Notice) -> list[str]:
     title = notice.gateway_title
     if notice.reason is Refusal.CREDIT:
         what = f"**{title} has no credit left**"
-        now = f"Add credit in {title}'s console. The bot finds out by itself, within ten minutes."
+        now = f"Add credit in {title}'s console. The first job ten minutes after the last refusal finds out."
     else:
         what = f"**{title} does not accept this bot's key**"
         now = (
@@ -65,8 +66,8 @@ def _gateway_out(notice: Notice) -> list[str]:
         )
     return [
         what,
-        f"It refuses every job, at no cost. Until that is mended, jobs with `gateway:auto` go elsewhere, and those "
-        f"that name {title} are refused.",
+        f"It refuses every job, at no cost. Until that is mended, jobs with `gateway:auto` go elsewhere where another "
+        f"gateway can make them, and those that name {title} are refused.",
         now,
     ]
 
@@ -74,24 +75,23 @@ def _gateway_out(notice: Notice) -> list[str]:
 def _overbilled(notice: Notice) -> list[str]:
     title, row = notice.gateway_title, notice.detail
     if (settings := _PRICE_SETTINGS.get(title)) is None:
-        now = f"{title}'s prices come with the bot: look for a newer version. Until then use another gateway."
+        now = f"{title}'s prices come with the bot: look for a newer version."
     else:
         names = settings.format(resolution=row.rpartition(" ")[2].upper())
-        now = f"Correct {names} and start the bot again; it is then for sale again, at the new price."
+        now = f"Correct {names} and start the bot again."
     return [
         f"**{title} billed more than its price**",
-        f"The price of {row} is too low. Members pay at most what was on hold; what was billed above it is your loss. "
-        f"Nothing more is bought at that price.",
-        now,
+        f"The price of {row} is too low. Members pay at most what was on hold; what was billed above it is your loss.",
+        f"{now} No more {row} is bought at {title} until then.",
     ]
 
 
 def _loss(notice: Notice) -> list[str]:
     month = f"{datetime.strptime(notice.detail, '%Y-%m').replace(tzinfo=UTC):%B %Y}"
     return [
-        f"**Your loss in {month} has reached {show_usd(notice.amount)}**",
-        f"So much more did gateways bill than people paid: people pay only for videos that exist. You are told from "
-        f"{show_usd(notice.limit)} on (`LOSS_NOTICE_USD`), once a month.",
+        f"**Your loss in {month} has reached {show_usd(notice.loss_microusd)}**",
+        f"Gateways billed, or may have billed, that much more than people paid. You are told from "
+        f"{show_usd(notice.limit_microusd)} on (`LOSS_NOTICE_USD`), once a month.",
         "`/video-admin unconfirmed` shows what may add to it. `gallop pause` stops new jobs until `gallop resume`.",
     ]
 
@@ -99,12 +99,17 @@ def _loss(notice: Notice) -> list[str]:
 def _given_up(notice: Notice) -> list[str]:
     job = _job_of(notice)
     where = "in direct messages" if job.request.private or job.guild_id is None else f"in <#{job.channel_id}>"
+    if job.forgotten:
+        kept, tell = "It was deleted, as that person asked.", ""
+    else:
+        kept = f"The video is kept: {show_command(job)} brings it, to that person alone."
+        tell = f"Tell <@{job.user_id}>. "
     return [
         "**A video could not be posted**",
         f"Discord did not take the video of `{job.job_id}` for <@{job.user_id}>, {where} or anywhere else it may go. "
-        f"{_paid(job)} The video is kept: {show_command(job)} brings it, to that person alone.",
-        f"Tell <@{job.user_id}>. In a server the bot needs View Channels, Send Messages, Embed Links, Attach Files and "
-        f"Read Message History.",
+        f"{_paid(job)} {kept}",
+        f"{tell}In a server the bot needs View Channels, Send Messages, Send Messages in Threads, Embed Links, Attach "
+        f"Files and Read Message History.",
     ]
 
 
@@ -114,9 +119,9 @@ def _paid(job: Job) -> str:
 
 def _disk_low(notice: Notice) -> list[str]:
     return [
-        f"**Only {_gigabytes(notice.amount)} GB are free on the bot's disk**",
-        f"Below {_gigabytes(notice.limit)} GB nothing is submitted: jobs wait in line, and after an hour they end and "
-        f"their price is released. Jobs that a gateway has already go on.",
+        f"**Only {_gigabytes(notice.free_bytes)} GB are free on the bot's disk**",
+        f"Below {_gigabytes(FREE_BYTES_MIN)} GB nothing is submitted: jobs wait in line, and after an hour they end "
+        f"and their price is released. Jobs that a gateway has already go on.",
         "Make room where `DATA_DIR` and `DATABASE_URL` are, or set `RETENTION_DAYS` lower and start the bot again: it "
         "then deletes older pictures and videos.",
     ]

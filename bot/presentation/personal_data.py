@@ -16,13 +16,18 @@ NO_ROOM = "larger than what Discord takes here"
 GONE = "no longer kept"
 _SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png"}
 _ABOUT = {
-    "what": "Everything Gallop keeps about you. Times are UTC. A million microusd is a dollar.",
+    "what": "Everything Gallop keeps about you, but the keys, tokens, ids and addresses between it and the gateways. "
+    "Times are UTC. A million microusd is a dollar.",
     "jobs": "Every video you asked for, newest first: what you asked for, where it stands, and what it cost.",
+    "jobs.deletion_asked": "You asked for this job to be deleted; one that is not over yet is deleted after its end.",
+    "jobs.deleted": "Its prompt, pictures and video are deleted, and what you see is what is left.",
     "jobs.price": "What was put on hold when you asked.",
     "jobs.charged": "What you paid; null while that is open, and where nothing is charged at all.",
     "jobs.pictures": "The pictures you sent, as Gallop keeps them: repaired where needed, without hidden data.",
-    "jobs.pictures.file": "Where the file lies beside this document; null: see left_out. The same for jobs.video.file.",
-    "jobs.card": "The message on Discord that accompanied it. The same for jobs.video_message.",
+    "jobs.pictures.file": "Where the file lies beside this document; null: see left_out, or it is deleted. "
+    "The same for jobs.video.file.",
+    "jobs.card": "The message on Discord that accompanied it. The same for jobs.pictures_message "
+    "and jobs.video_message.",
     "ledger": "Every movement of your money, oldest first. hold: set aside. settle: charged, and the rest of the hold "
     "is free again. release: the whole hold is free again. refund: given back of what was charged.",
     "left_out": "Files that are not in this archive, why, and where they are.",
@@ -41,7 +46,10 @@ class KeptFile:
 
 
 def files_of(data: PersonalData) -> list[KeptFile]:
-    """Return the files, those that matter most first: all pictures, then the videos, each newest first."""
+    """Return the files, those that matter most first: all pictures, then the videos, each newest first.
+
+    Of a job that is erased only facts are left, also where its video's file waits for its end.
+    """
     pictures = [
         KeptFile(job, image.name, _picture_name(job, number), image.bytes_count, is_video=False)
         for job in data.jobs
@@ -50,7 +58,7 @@ def files_of(data: PersonalData) -> list[KeptFile]:
     videos = [
         KeptFile(job, job.video.name, _video_name(job), job.video.bytes_count, is_video=True)
         for job in data.jobs
-        if job.video is not None
+        if job.video is not None and not job.is_erased
     ]
     return pictures + videos
 
@@ -82,7 +90,9 @@ def _job(job: Job, missing: Mapping[str, str]) -> dict[str, Any]:
     return {
         "job_id": job.job_id,
         "mode": request.mode.value,
-        "prompt": request.prompt,
+        "deletion_asked": job.forgotten,
+        "deleted": job.is_erased,
+        "prompt": request.prompt or None,
         "negative_prompt": request.negative_prompt,
         "resolution": request.resolution.value,
         "ratio": request.ratio,
@@ -117,6 +127,7 @@ def _job(job: Job, missing: Mapping[str, str]) -> dict[str, Any]:
         ],
         "video": _video(job, missing),
         "card": _message(job.card),
+        "pictures_message": _message(job.pictures_message),
         "video_message": _message(job.video_message),
     }
 
@@ -126,7 +137,7 @@ def _video(job: Job, missing: Mapping[str, str]) -> dict[str, Any] | None:
     if video is None:
         return None
     return {
-        "file": _present(_video_name(job), missing),
+        "file": None if job.is_erased else _present(_video_name(job), missing),
         "duration_s": video.duration_s,
         "width": video.width,
         "height": video.height,

@@ -11,16 +11,29 @@ from bot.presentation.words import counted
 ARCHIVE = "gallop-data.zip"
 NOTHING_KEPT = "Gallop keeps nothing about you."
 BEING_MADE = "Your data is being put together already; it comes in your other answer."
+TOO_LARGE = (
+    "Discord does not take a file as large as your data here, not even a smaller one without videos.\n"
+    "Ask again in a server that takes larger files."
+)
 NOT_SENT = "Discord did not take the file just now. Try again in a minute."
 NOT_ASKED = "Only the person who asked for this may press it. Nothing was deleted."
 DELETE_ID = re.compile(r"gallop:delete-my-data:(?P<user_id>\d{1,20})")
 
 
-def export_card(*, jobs: int, pictures: int, videos: int, no_room: int) -> Layout:
-    """Return what accompanies the file: what is in it, and that `no_room` files were left out for want of room."""
+def export_card(*, jobs: int, deleted: int, pictures: int, videos: int, no_room: int) -> Layout:
+    """Return what accompanies the file: what is in it, and that `no_room` files were left out for want of room.
+
+    `deleted` of the jobs have no content any more.
+    """
     files = " and ".join(counted(count, thing) for count, thing in ((pictures, "picture"), (videos, "video")) if count)
     held = f"your {counted(jobs, 'job')} with prompts, options, times and amounts, and your ledger"
-    lines = [f"`data.json` holds {held}.", f"Beside it: {files}." if files else ""]
+    lines = [
+        f"`data.json` holds {held}.",
+        f"{counted(deleted, 'job')} of these {'is' if deleted == 1 else 'are'} deleted: no prompt, no files."
+        if deleted
+        else "",
+        f"Beside it: {files}." if files else "",
+    ]
     if no_room:
         left = "1 file does" if no_room == 1 else f"{no_room:,} files do"
         lines.append(
@@ -30,21 +43,16 @@ def export_card(*, jobs: int, pictures: int, videos: int, no_room: int) -> Layou
     return plain(text("**Your data**", *lines), ui.File(f"attachment://{ARCHIVE}"))
 
 
-def too_large_text(*, bytes_count: int, bytes_max: int) -> str:
-    """Return why there is no file at all."""
-    size = f"{bytes_count / 2**20:.1f} MiB; Discord takes {bytes_max / 2**20:.1f} MiB here"
-    return f"Your data without any file has {size}.\nAsk the bot's operator for it, or ask again where more is taken."
-
-
 def deletion_card(user_id: int) -> Layout:
     """Return the question that is asked first: what exactly will happen, and the button that does it."""
     what = (
         "- Prompts, pictures and videos of all your jobs are deleted. They leave `/video history`, and `/video show` "
         "cannot bring them again.",
         "- Jobs in line are cancelled and their price is released.",
-        "- Jobs a gateway has already cannot be stopped: they are finished, charged and posted as usual, then deleted "
-        "too.",
-        "- Amounts, times and ids stay in the bot's books, without content. Your limits do not change.",
+        "- Jobs that a gateway has, or may have, cannot be stopped: they go on as usual and are deleted after their "
+        "end.",
+        "- Amounts, times, options and ids stay in the bot's books; prompts, pictures and videos do not. Your limits "
+        "do not change.",
         "- Messages already posted stay. Moderators can delete those in channels; gateways keep what they were sent "
         "by their own rules.",
     )
@@ -66,4 +74,5 @@ def deleted_card(forgotten: Forgotten) -> Layout:
     erased = f"{counted(forgotten.erased, 'job')} deleted, with prompt, pictures and video."
     later = f"{counted(forgotten.later, 'job')} not over yet: deleted soon after the end."
     counts = ((forgotten.cancelled, cancelled), (forgotten.erased, erased), (forgotten.later, later))
-    return boxed(Accent.GREY, text("**Your data is deleted**", *(line for count, line in counts if count)))
+    title = "**Your data is deleted**" if forgotten.cancelled or forgotten.erased else "**Your data will be deleted**"
+    return boxed(Accent.GREY, text(title, *(line for count, line in counts if count)))

@@ -16,7 +16,7 @@ from bot.domain.pricing import Capabilities, Idempotency
 from bot.presentation.choices import FACE_WORDS
 from bot.presentation.layout import Accent, Layout, boxed, text
 from bot.presentation.markdown import shown
-from bot.presentation.words import DOT, MODE_WORDS, counted, gateway_and_model, money, stamp, until
+from bot.presentation.words import DOT, MODE_WORDS, counted, date, gateway_and_model, money, stamp
 
 PER_PAGE = 5
 GATEWAY_JOB_ID = "gateway_job_id"
@@ -44,7 +44,7 @@ class Does(StrEnum):
 class Patience:
     """How long unconfirmed jobs are waited for: `task_life_s` from submission on.
 
-    `replaying` are the names of gateways that are asked again with the same key meanwhile.
+    `replaying` are the names of gateways that get replays meanwhile.
     """
 
     task_life_s: float
@@ -67,7 +67,7 @@ def unconfirmed_card(views: Sequence[CardView], patience: Patience, *, page: int
     page = min(page, pages - 1)
     items: list[ui.Item[Layout]] = [text(note, f"**{counted(len(views), 'unconfirmed job')}**", _WHAT)]
     for view in views[page * PER_PAGE : (page + 1) * PER_PAGE]:
-        items += [ui.Separator(), text(*_facts(view), *_known(view.job, view.gateway_title, patience))]
+        items += [ui.Separator(), text(*_facts(view), *_known(view.job, patience))]
         items.append(
             ui.ActionRow(
                 _button("Close as lost", Does.ASK, page, view.job.job_id),
@@ -158,11 +158,11 @@ def _prompt(job: Job) -> str:
     return f"**{shown(job.request.prompt, lines_max=1, characters_max=_PROMPT_CHARACTERS_MAX)}**"
 
 
-def _known(job: Job, title: str, patience: Patience) -> list[str]:
+def _known(job: Job, patience: Patience) -> list[str]:
     sent_at = job.submitted_at or job.since_at
     times = [
         f"sent {stamp(sent_at)}",
-        f"waited for {until(sent_at + timedelta(seconds=patience.task_life_s))}",
+        f"given up {date(sent_at + timedelta(seconds=patience.task_life_s))}",
         counted(job.attempt_count, "attempt"),
     ]
     lines = [DOT.join(times)]
@@ -170,7 +170,7 @@ def _known(job: Job, title: str, patience: Patience) -> list[str]:
         lines.append(_callback(job.attempt))
         if job.attempt.gateway in patience.replaying:
             ends_at = job.attempt.submitted_at + REPLAY_MAX
-            lines.append(f"{title} is asked again with the same key {until(ends_at)}; that buys no second video.")
+            lines.append(f"Replays with the same key end {stamp(ends_at)}; they buy no second video.")
     return lines
 
 

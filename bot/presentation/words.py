@@ -14,7 +14,12 @@ MODE_WORDS = {Mode.TEXT: "text", Mode.IMAGE: "image", Mode.REFERENCE: "reference
 
 def until(moment: datetime) -> str:
     """Return when a window ends, as its reader sees it: "until 21 November 2026 00:00 (in 10 hours)"."""
-    return f"until <t:{int(moment.timestamp())}:f> ({stamp(moment)})"
+    return f"until {date(moment)}"
+
+
+def date(moment: datetime) -> str:
+    """Return Discord's stamp of day and time, and how far away that is: "21 November 2026 00:00 (in 10 hours)"."""
+    return f"<t:{int(moment.timestamp())}:f> ({stamp(moment)})"
 
 
 def stamp(moment: datetime) -> str:

@@ -299,6 +299,16 @@ async def test_a_video_that_may_be_in_a_place_we_cannot_read_goes_to_no_other(sc
     assert scene.stage.member.dm.messages == []
 
 
+async def test_an_explanation_is_rather_said_twice_than_never(scene: Scene) -> None:
+    job = scene.stage.job(state=JobState.FAILED)
+    await permit(scene, scene.stage.channel, bits.EVERYONE & ~bits.VIEW_CHANNEL)
+    scene.stage.clock.turn(NONCE_LIFE_S + 1)
+
+    ref = await scene.messenger.explain(view_of(job), look_first=True)
+
+    assert ref.channel_id == scene.stage.member.dm.id
+
+
 async def test_where_history_is_closed_a_fresh_nonce_still_allows_a_repeat(scene: Scene) -> None:
     job = scene.stage.stored_job()
     await permit(scene, scene.stage.channel, NO_HISTORY)

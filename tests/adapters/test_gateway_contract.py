@@ -337,7 +337,8 @@ async def test_nothing_of_a_gateways_words_gets_into_an_error(case: Case) -> Non
 
 @cases
 @pytest.mark.parametrize(
-    ("after", "expected_s"), [("7", 7.0), ("900", 60.0), ("-3", None), ("soon", None), (None, None)]
+    ("after", "expected_s"),
+    [("7", 7.0), ("900", 900.0), ("90000", 3_600.0), ("-3", None), ("soon", None), (None, None)],
 )
 async def test_a_busy_gateway_says_when_to_come_back(case: Case, after: str | None, expected_s: float | None) -> None:
     body = sample_body(case.name, "refused")

@@ -20,17 +20,17 @@ NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
     [
         ("0", 0.0),
         ("5", 5.0),
-        ("3600", 60.0),
+        ("36000", 3_600.0),
         ("Fri, 20 Nov 2026 12:00:30 GMT", 30.0),
         ("Fri, 20 Nov 2026 11:00:00 GMT", 0.0),
-        ("Sat, 21 Nov 2026 12:00:00 GMT", 60.0),
+        ("Sat, 21 Nov 2026 12:00:00 GMT", 3_600.0),
         ("Fri, 20 Nov 2026 12:00:30", None),
         ("tomorrow", None),
         ("", None),
         (None, None),
     ],
 )
-def test_retry_after_is_seconds_or_a_date_within_a_minute(text: str | None, expected_s: float | None) -> None:
+def test_retry_after_is_seconds_or_a_date_within_an_hour(text: str | None, expected_s: float | None) -> None:
     assert http.read_retry_after(text, now=NOW) == expected_s
 
 

@@ -105,3 +105,12 @@ def test_a_job_id_is_found_wherever_it_hides(value: object, expected: bool) -> N
 
 def test_words_are_cut_so_that_no_answer_costs_much() -> None:
     assert len(refusals.words(["x" * 1_000_000])) == 4_000
+
+
+@pytest.mark.parametrize("prompt", ["A merchant counts his credits", "A scale in balance", "No permission to enter"])
+def test_a_prompt_that_a_gateway_quotes_is_not_its_reason(prompt: str) -> None:
+    quoted = f"invalid value: {prompt.lower()}"
+    error = refusals.refused("hiapi", 400, quoted, sent=f'{{"prompt":"{prompt}"}}'.encode(), retry_after_s=None)
+
+    assert not error.reason.about_gateway
+    assert refusals.refused("hiapi", 400, quoted, sent=b"{}", retry_after_s=None).reason.about_gateway

@@ -17,7 +17,7 @@ from tests.adapters.discord_stage import Stage, stage
 
 pytestmark = pytest.mark.wire
 
-LOSS = Notice("loss/2026-11", NoticeKind.LOSS, detail="2026-11", amount=12_000_000, limit=10_000_000)
+LOSS = Notice("loss/2026-11", NoticeKind.LOSS, detail="2026-11", loss_microusd=12_000_000, limit_microusd=10_000_000)
 OUT = Notice("gateway_out/hiapi/key", NoticeKind.GATEWAY_OUT, gateway_title="HiAPI", reason=Refusal.KEY)
 NO_SENDING = bits.EVERYONE & ~bits.SEND_MESSAGES
 NO_HISTORY = bits.EVERYONE & ~bits.READ_MESSAGE_HISTORY
@@ -63,7 +63,7 @@ async def test_a_notice_goes_to_the_operators_channel_and_pings_nobody(scene: Sc
     job = scene.stage.job()
     notice = Notice("unconfirmed/1", NoticeKind.UNCONFIRMED, job=job, gateway_title="HiAPI")
 
-    await scene.to_channel.tell(notice, look_first=True)
+    await scene.to_channel.tell(notice)
 
     [message] = scene.channel.messages
     assert message.text.endswith(mark_line(notice.key))
@@ -73,16 +73,15 @@ async def test_a_notice_goes_to_the_operators_channel_and_pings_nobody(scene: Sc
 
 
 async def test_without_a_channel_every_operator_gets_it_directly(scene: Scene) -> None:
-    await scene.messenger().tell(LOSS, look_first=True)
+    await scene.messenger().tell(LOSS)
 
     assert scene.counts() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("look_first", [True, False])
-async def test_told_twice_it_is_there_once(scene: Scene, look_first: bool) -> None:
+async def test_told_twice_it_is_there_once(scene: Scene) -> None:
     for _ in range(2):
-        await scene.to_channel.tell(LOSS, look_first=look_first)
-        await scene.messenger().tell(OUT, look_first=look_first)
+        await scene.to_channel.tell(LOSS)
+        await scene.messenger().tell(OUT)
 
     assert len(scene.channel.messages) == 1
     assert scene.counts() == [1, 1, 1]
@@ -91,10 +90,10 @@ async def test_told_twice_it_is_there_once(scene: Scene, look_first: bool) -> No
 async def test_a_notice_whose_answer_was_lost_is_found_again_though_the_nonce_is_forgotten(scene: Scene) -> None:
     scene.stage.sandbox.faults.drop_after(f"POST .*/{scene.channel.id}/messages")
     with pytest.raises(DeliveryFailed) as failed:
-        await scene.to_channel.tell(LOSS, look_first=True)
+        await scene.to_channel.tell(LOSS)
     scene.stage.sandbox.faults.forget_nonces()
 
-    await scene.to_channel.tell(LOSS, look_first=True)
+    await scene.to_channel.tell(LOSS)
 
     assert not failed.value.permanent
     assert len(scene.channel.messages) == 1
@@ -102,29 +101,29 @@ async def test_a_notice_whose_answer_was_lost_is_found_again_though_the_nonce_is
 
 
 async def test_another_notice_is_not_taken_for_it(scene: Scene) -> None:
-    await scene.to_channel.tell(LOSS, look_first=True)
-    await scene.to_channel.tell(replace(LOSS, key="loss/2026-12", detail="2026-12"), look_first=True)
+    await scene.to_channel.tell(LOSS)
+    await scene.to_channel.tell(replace(LOSS, key="loss/2026-12", detail="2026-12"))
 
     assert len(scene.channel.messages) == 2
 
 
 @pytest.mark.parametrize(("notice", "told"), [(OUT, 2), (LOSS, 1)], ids=["comes back", "once for ever"])
 async def test_what_comes_back_is_told_again_after_an_hour(scene: Scene, notice: Notice, told: int) -> None:
-    await scene.to_channel.tell(notice, look_first=True)
+    await scene.to_channel.tell(notice)
     scene.stage.sandbox.faults.forget_nonces()
     scene.stage.clock.turn(timedelta(hours=1, minutes=2).total_seconds())
 
-    await scene.to_channel.tell(notice, look_first=True)
+    await scene.to_channel.tell(notice)
 
     assert len(scene.channel.messages) == told
 
 
 async def test_what_comes_back_within_the_hour_has_been_told(scene: Scene) -> None:
-    await scene.to_channel.tell(OUT, look_first=True)
+    await scene.to_channel.tell(OUT)
     scene.stage.sandbox.faults.forget_nonces()
     scene.stage.clock.turn(1_800)
 
-    await scene.to_channel.tell(OUT, look_first=True)
+    await scene.to_channel.tell(OUT)
 
     assert len(scene.channel.messages) == 1
 
@@ -132,7 +131,7 @@ async def test_what_comes_back_within_the_hour_has_been_told(scene: Scene) -> No
 async def test_a_channel_that_is_gone_falls_back_to_direct_messages(scene: Scene) -> None:
     scene.stage.sandbox.faults.delete_channel(scene.channel)
 
-    await scene.to_channel.tell(LOSS, look_first=True)
+    await scene.to_channel.tell(LOSS)
 
     assert scene.counts() == [1, 1, 1]
 
@@ -140,7 +139,7 @@ async def test_a_channel_that_is_gone_falls_back_to_direct_messages(scene: Scene
 async def test_a_channel_closed_to_the_bot_falls_back_to_direct_messages(scene: Scene) -> None:
     scene.stage.sandbox.set_bot_permissions(scene.channel, NO_SENDING)
 
-    await scene.to_channel.tell(LOSS, look_first=True)
+    await scene.to_channel.tell(LOSS)
 
     assert scene.counts() == [1, 1, 1]
 
@@ -148,7 +147,7 @@ async def test_a_channel_closed_to_the_bot_falls_back_to_direct_messages(scene: 
 async def test_a_channel_whose_history_cannot_be_read_is_told_all_the_same(scene: Scene) -> None:
     scene.stage.sandbox.set_bot_permissions(scene.channel, NO_HISTORY)
 
-    await scene.to_channel.tell(LOSS, look_first=True)
+    await scene.to_channel.tell(LOSS)
 
     assert len(scene.channel.messages) == 1
     assert scene.counts() == [0, 0, 0]
@@ -157,7 +156,7 @@ async def test_a_channel_whose_history_cannot_be_read_is_told_all_the_same(scene
 async def test_one_operator_with_closed_direct_messages_is_no_failure(scene: Scene) -> None:
     scene.operators[1].dms_open = False
 
-    await scene.messenger().tell(LOSS, look_first=True)
+    await scene.messenger().tell(LOSS)
 
     assert scene.counts() == [1, 0, 1]
 
@@ -167,7 +166,7 @@ async def test_when_nobody_can_be_told_it_is_said_for_good(scene: Scene) -> None
         user.dms_open = False
 
     with pytest.raises(DeliveryFailed) as failed:
-        await scene.messenger().tell(LOSS, look_first=True)
+        await scene.messenger().tell(LOSS)
 
     assert failed.value.permanent
 
@@ -176,7 +175,7 @@ async def test_without_operators_nobody_can_be_told(scene: Scene) -> None:
     scene.operators.clear()
 
     with pytest.raises(DeliveryFailed) as failed:
-        await scene.messenger().tell(LOSS, look_first=True)
+        await scene.messenger().tell(LOSS)
 
     assert failed.value.permanent
 
@@ -185,11 +184,11 @@ async def test_after_an_unclear_answer_only_who_has_not_got_it_is_told_again(sce
     second = scene.operators[1].dm
     scene.stage.sandbox.faults.drop_before(f"POST .*/{second.id}/messages")
     with pytest.raises(DeliveryFailed) as failed:
-        await scene.messenger().tell(LOSS, look_first=True)
+        await scene.messenger().tell(LOSS)
     before = scene.counts()
     scene.stage.sandbox.faults.forget_nonces()
 
-    await scene.messenger().tell(LOSS, look_first=True)
+    await scene.messenger().tell(LOSS)
 
     assert not failed.value.permanent
     assert before == [1, 0, 1]
@@ -200,7 +199,7 @@ async def test_an_unclear_answer_of_the_channel_does_not_wake_everybody(scene: S
     scene.stage.sandbox.faults.answer(f"POST .*/{scene.channel.id}/messages", 503)
 
     with pytest.raises(DeliveryFailed) as failed:
-        await scene.to_channel.tell(LOSS, look_first=True)
+        await scene.to_channel.tell(LOSS)
 
     assert not failed.value.permanent
     assert scene.counts() == [0, 0, 0]

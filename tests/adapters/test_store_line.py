@@ -172,13 +172,21 @@ async def test_after_the_clock_was_set_back_what_was_told_stays_so_and_a_lost_jo
     assert (await get(store, lost.job_id)).next_at == NOW
 
 
-@pytest.mark.parametrize(
-    ("ahead", "kept"), [(timedelta(seconds=5), timedelta(seconds=5)), (HOUR, timedelta(minutes=1))]
-)
-async def test_after_the_clock_was_set_back_a_job_waits_for_its_gateway_a_minute_at_most(store, ahead, kept):
-    job = await returned(store, not_before=NOW + ahead)
-    await store.bring_forward(NOW)
+@pytest.mark.parametrize("jump", ["bring_forward", "recover"])
+async def test_after_the_clock_was_set_back_a_job_waits_for_its_gateway_as_long_as_it_was_to(store, jump):
+    job = await returned(store, not_before=NOW + 30 * SECOND)
+    back = (await get(store, job.job_id)).since_at - HOUR
+    wait = NOW + 30 * SECOND - (await get(store, job.job_id)).since_at
+    await getattr(store, jump)(back)
     brought = await get(store, job.job_id)
 
-    assert brought.not_before == brought.next_at == NOW + kept
+    assert (brought.not_before, brought.next_at) == (back + wait, back)
     assert brought.delivery is Delivery.NONE
+
+
+@pytest.mark.parametrize("jump", ["bring_forward", "recover"])
+async def test_while_the_clock_goes_on_a_job_waits_until_the_time_its_gateway_named(store, jump):
+    job = await returned(store, not_before=LATER + HOUR)
+    await getattr(store, jump)(LATER + SECOND)
+
+    assert (await get(store, job.job_id)).not_before == LATER + HOUR

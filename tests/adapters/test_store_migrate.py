@@ -230,3 +230,12 @@ def test_a_lock_that_cannot_be_written_is_one_sentence(tmp_path):
 
     with pytest.raises(StartFailed, match="check the rights of its folder"), only_one(tmp_path / "file" / "gallop.db"):
         pass
+
+
+def test_the_same_database_by_a_symbolic_link_has_the_same_lock(tmp_path):
+    path, link = tmp_path / "gallop.db", tmp_path / "elsewhere" / "link.db"
+    path.touch()
+    link.parent.mkdir()
+    link.symlink_to(path)
+    with only_one(link), pytest.raises(StartFailed, match="Another Gallop already runs on"), only_one(path):
+        pass

@@ -12,7 +12,7 @@ from bot.adapters.store.content import HELD_OF, NOT_ERASED_OF, TO_ERASE, TO_FORG
 from bot.adapters.store.line import LINE
 from bot.adapters.store.notices import GIVEN_UP
 from bot.adapters.store.opening import FREE_JOBS
-from bot.adapters.store.reads import DUE, DUE_HELD, DUE_READS, JOBS_OF, NEXT_DUE_AT, RUNNING, USUAL_TIMES
+from bot.adapters.store.reads import DUE, DUE_HELD, DUE_READS, EVERY_JOB_OF, JOBS_OF, NEXT_DUE_AT, RUNNING, USUAL_TIMES
 from bot.adapters.store.sqlite import open_store
 from bot.adapters.store.standing import COMMITTED
 from bot.domain.job import CardFace, Delivery, JobBook, JobState, LineEntry, MessageRef, Running
@@ -31,6 +31,7 @@ from tests.adapters.store_fixtures import (
     get,
     open_in,
     opening,
+    told,
 )
 
 SECOND = timedelta(seconds=1)
@@ -50,6 +51,7 @@ async def store(tmp_path):
         (DUE_READS, "jobs_due_reads"),
         (NEXT_DUE_AT, "jobs_next"),
         (JOBS_OF, "jobs_of_user"),
+        (EVERY_JOB_OF, "jobs_of_user"),
         (LINE, "jobs_in_line"),
         (UNCONFIRMED, "jobs_unconfirmed"),
         (GIVEN_UP, "jobs_given_up"),
@@ -92,6 +94,20 @@ async def test_due_jobs_come_oldest_first_and_running_ones_apart(store):
     assert await store.due_reads(NOW, gateway="shortapi", limit=9) == [elsewhere]
     assert len(await store.due_reads(NOW, gateway="hiapi", limit=1)) == 1
     assert len(await store.due(LATER, held=True, limit=9)) == 4
+
+
+async def test_every_job_of_a_person_is_told_also_forgotten_and_erased_ones_newest_first(store):
+    ended = await told(store, JobState.STORED, at=NOW - 2 * SECOND)
+    going = await open_in(store, JobState.RUNNING, at=NOW - SECOND)
+    await open_in(store, JobState.HELD, user_id=OTHER_USER)
+    await store.forget(USER, now=NOW)
+    newest = await open_in(store, JobState.HELD)
+
+    jobs = await store.every_job_of(USER)
+
+    assert [job.job_id for job in jobs] == [newest.job_id, going.job_id, ended.job_id]
+    assert [(job.forgotten, job.is_erased) for job in jobs] == [(False, False), (True, False), (True, True)]
+    assert jobs[1:] == [await get(store, going.job_id), await get(store, ended.job_id)]
 
 
 async def test_the_next_time_is_the_earliest_later_one(store):
@@ -137,8 +153,8 @@ async def test_the_line_is_every_held_job_and_ready_with_its_card(store):
     await store.card_posted(second.job_id, card=CARD, face=CardFace.HELD)
 
     assert await store.line(NOW) == [
-        LineEntry(first.job_id, USER, GUILD, "hiapi", NOW - SECOND, ready=False),
-        LineEntry(second.job_id, USER, None, "hiapi", NOW, ready=True),
+        LineEntry(first.job_id, USER, GUILD, "hiapi", NOW - SECOND, ready=False, pinned=first.request.pinned),
+        LineEntry(second.job_id, USER, None, "hiapi", NOW, ready=True, pinned=second.request.pinned),
     ]
 
 

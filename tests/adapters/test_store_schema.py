@@ -283,6 +283,12 @@ def test_the_schema_knows_the_moves_of_the_domain(db, before, after):
         "lost": ["submitting", "unconfirmed", "lost"],
     }
     move(db, *ways[before])
+    if (before, after) == ("held", "unconfirmed"):
+        insert(db, "attempts", ATTEMPT | {"price_microusd": 0})
+        db.execute("UPDATE jobs SET attempt_count = 1")
+        with pytest.raises(sqlite3.IntegrityError, match="only a callback takes a job out of the line"):
+            move(db, after)
+        db.execute("UPDATE attempts SET hinted_at_ms = 1")
 
     if after in MOVES[before]:
         move(db, after)

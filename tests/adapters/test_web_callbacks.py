@@ -140,7 +140,7 @@ def signed(desk: Desk, body: bytes, *, key: str = KEY, age_s: int = 0) -> dict[s
 
 
 async def test_a_callback_is_noted_and_wakes_the_runner(desk: Desk) -> None:
-    job = await desk.job()
+    job = await desk.job(JobState.UNCONFIRMED)
 
     async with desk.http.post(desk.address(job), json={"id": "g-77", "status": 2}) as answer:
         content = await answer.read()
@@ -194,16 +194,7 @@ async def test_nothing_but_the_hint_is_believed(desk: Desk) -> None:
     after, noted = await get(desk.store, job.job_id), await desk.attempt(job)
     assert (after.state, after.video_address, after.charged_microusd) == (JobState.RUNNING, None, None)
     assert (noted.gateway_job_id, noted.billed_microusd) == (f"g-{job.job_id}", job.request.price_microusd)
-    assert noted.hinted_gateway_job_id == "a-foreign-id"
-
-
-async def test_the_first_id_stays_whoever_calls_later(desk: Desk) -> None:
-    job = await desk.job(JobState.UNCONFIRMED)
-
-    statuses = [await desk.call(desk.address(job), {"id": name}) for name in ("g-1", "g-1", "g-2", "g-1")]
-
-    assert statuses == [200] * 4
-    assert (await desk.attempt(job)).hinted_gateway_job_id == "g-1"
+    assert noted.hinted_gateway_job_id is None
 
 
 @pytest.mark.parametrize("state", list(JobState))
@@ -327,7 +318,7 @@ async def test_an_endless_body_is_cut_off(desk: Desk) -> None:
 
 
 async def test_a_body_may_come_in_pieces(desk: Desk) -> None:
-    job = await desk.job(gateway="hiapi")
+    job = await desk.job(JobState.UNCONFIRMED, gateway="hiapi")
     body = b'{"taskId": "tk-1"}'
     head = [f"{name}: {value}" for name, value in signed(desk, body).items()]
     call = await desk.raw(desk.address(job), f"Content-Length: {len(body)}", *head)
@@ -415,7 +406,7 @@ async def test_too_many_at_once_are_sent_away_for_now(opens: Opens) -> None:
 
 
 async def test_a_signed_callback_is_taken_and_may_come_again(desk: Desk) -> None:
-    job, body = await desk.job(gateway="hiapi"), b'{"taskId": "tk-1"}'
+    job, body = await desk.job(JobState.UNCONFIRMED, gateway="hiapi"), b'{"taskId": "tk-1"}'
     headers = signed(desk, body)
 
     assert [await desk.call(desk.address(job), body, headers=headers) for _ in range(3)] == [200] * 3

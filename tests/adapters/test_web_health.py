@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from bot.adapters.health import HealthRoutes, Heartbeat, Readiness, open_heartbeat
 from bot.adapters.store.sqlite import SqliteStore, open_store
@@ -98,7 +99,7 @@ async def test_a_bot_that_is_well_says_so(well: Watched, path: str, text: str) -
 
 async def test_metrics_come_in_prometheus_own_type(well: Watched) -> None:
     async with well.http.get(f"{well.base}/metrics") as answer:
-        assert answer.headers["Content-Type"] == "text/plain; version=1.0.0; charset=utf-8"
+        assert answer.headers["Content-Type"] == CONTENT_TYPE_LATEST
 
 
 async def test_the_loop_is_measured_each_second(well: Watched) -> None:

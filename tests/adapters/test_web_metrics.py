@@ -43,7 +43,7 @@ NAMES = {
     "gallop_ledger_seconds",
     "gallop_loop_lag_seconds",
     "gallop_discord_rate_limits",
-    "gallop_breaker_open",
+    "gallop_breaker_state",
     "gallop_disk_free_bytes",
     "gallop_build_info",
     "gallop_scrape_errors",
@@ -200,12 +200,12 @@ async def test_breakers_show_how_they_stand(scraped: Scraped) -> None:
     clock = FakeClock()
     scraped.figures._breakers = breakers = Breakers(clock)
     breakers.refused("hiapi", Refusal.KEY)
-    breakers.refused("shortapi", Refusal.BUSY, retry_after_s=1)
-    clock.turn(2)
+    breakers.refused("shortapi", Refusal.BUSY, retry_after_s=5)
+    clock.turn(6)
 
     values = await scraped.values()
 
-    assert [values[f"gallop_breaker_open{{gateway={name}}}"] for name in GATEWAYS] == [1, 2, 0]
+    assert [values[f"gallop_breaker_state{{gateway={name}}}"] for name in GATEWAYS] == [1, 2, 0]
 
 
 async def test_the_version_is_told(scraped: Scraped) -> None:

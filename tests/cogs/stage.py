@@ -227,7 +227,14 @@ def _wire(store: SqliteStore, folder: Path, bot: GallopBot, *, limits: Limits, s
     )
     watcher = Watcher(**shared, paces=paces, measures=FakeMeasures(), times=times)
     confirmer = Confirmer(
-        store=store, gateways=fakes, paces=paces, submitter=submitter, watcher=watcher, times=times, clock=clock
+        store=store,
+        gateways=fakes,
+        paces=paces,
+        submitter=submitter,
+        watcher=watcher,
+        breakers=breakers,
+        times=times,
+        clock=clock,
     )
     runner = JobRunner(
         store=store,
@@ -236,6 +243,7 @@ def _wire(store: SqliteStore, folder: Path, bot: GallopBot, *, limits: Limits, s
         submitter=submitter,
         watcher=watcher,
         confirmer=confirmer,
+        breakers=breakers,
         teller=Teller(
             store=store,
             messenger=messenger,

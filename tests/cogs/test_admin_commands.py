@@ -1,4 +1,4 @@
-"""`/video-admin unconfirmed`: what operators see and can settle, and that nobody else learns a word."""
+"""`/video-admin unconfirmed`: what operators see and can decide, and that nobody else learns a word."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -55,8 +55,8 @@ def stamps(moment: datetime) -> str:
     return f"<t:{int(moment.timestamp())}:R>"
 
 
-def until(moment: datetime) -> str:
-    return f"until <t:{int(moment.timestamp())}:f> ({stamps(moment)})"
+def date(moment: datetime) -> str:
+    return f"<t:{int(moment.timestamp())}:f> ({stamps(moment)})"
 
 
 def buttons(message: Any) -> list[tuple[str, bool]]:
@@ -96,9 +96,9 @@ async def test_a_job_is_listed_with_everything_that_is_known_of_it(tmp_path: Pat
             WHAT,
             "**A \\*paper\\* boat**",
             f"`{job.job_id}` · <@{scene.on.member.id}> · HiAPI, HappyHorse 1.1 · text · 5 s · 720p · $0.75 on hold",
-            f"sent {stamps(sent_at)} · waited for {until(sent_at + timedelta(days=1))} · 1 attempt",
+            f"sent {stamps(sent_at)} · given up {date(sent_at + timedelta(days=1))} · 1 attempt",
             "No callback came.",
-            f"HiAPI is asked again with the same key {until(asked_until)}; that buys no second video.",
+            f"Replays with the same key end {stamps(asked_until)}; they buy no second video.",
         ]
         assert buttons(result.response) == [("Close as lost", False), ("Bind an id", False)]
 
@@ -267,7 +267,7 @@ async def test_an_id_of_another_job_is_refused(tmp_path: Path) -> None:
         assert await scene.state(job) is JobState.UNCONFIRMED
 
 
-async def test_buttons_of_a_settled_job_say_so(tmp_path: Path) -> None:
+async def test_buttons_of_a_job_that_is_unconfirmed_no_more_say_so(tmp_path: Path) -> None:
     async with admin_scene(tmp_path) as scene:
         job = await unconfirmed(scene.on)
         stale = [await scene.listed() for _ in range(2)]

@@ -10,9 +10,9 @@ import pytest
 
 from bot.adapters.discord.client import GallopBot
 from bot.domain.errors import StoreFailed
-from bot.domain.job import JobState, MessageRef
+from bot.domain.job import CardFace, JobState, MessageRef
 from bot.domain.request import Mode
-from bot.presentation.privacy import BEING_MADE, NOT_ASKED, NOT_SENT, deletion_card
+from bot.presentation.privacy import BEING_MADE, NOT_ASKED, NOT_SENT, NOTHING_KEPT, TOO_LARGE, deletion_card
 from tests.cogs.stage import Stage, shown, stage
 from tests.cogs.walks import opened, pictures, running, stored
 from tests.picture_samples import jpeg
@@ -84,7 +84,27 @@ async def test_export_holds_no_secret_and_nothing_of_others(tmp_path: Path) -> N
 
 async def test_export_with_nothing_kept_says_so(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
-        assert await on.say("privacy export") == "Gallop keeps nothing about you."
+        assert await on.say("privacy export") == NOTHING_KEPT == "Gallop keeps nothing about you."
+
+
+async def test_export_after_the_deletion_hands_out_what_is_left(tmp_path: Path) -> None:
+    async with stage(tmp_path, jobs_run=False) as on:
+        job = await stored(on, await opened(on, "The ended one"))
+        await on.store.delivered(job.job_id, message=REF, now=on.clock.now())
+        await on.store.card_shown(job.job_id, face=CardFace.DELIVERED)
+        going = await running(on, await opened(on, "The running one"))
+        await on.store.forget(on.member.id, now=on.clock.now())
+
+        result = await on.slash("privacy export")
+        document, files = await handed_out(on, result)
+
+        assert [(told["job_id"], told["deleted"], told["prompt"]) for told in document["jobs"]] == [
+            (going.job_id, False, "The running one"), (job.job_id, True, None),
+        ]  # fmt: skip
+        assert all(told["deletion_asked"] for told in document["jobs"])
+        assert [entry["kind"] for entry in document["ledger"]] == ["hold", "settle", "hold"]
+        assert files == {}
+        assert "1 job of these is deleted: no prompt, no files." in shown(result)
 
 
 async def test_what_does_not_fit_is_left_out_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,6 +154,23 @@ async def test_a_file_that_discord_finds_too_large_after_all_is_made_smaller(tmp
         assert len(document["left_out"]) == 1
 
 
+async def test_a_file_that_is_too_large_twice_is_not_to_be_asked_for_here_again(tmp_path: Path) -> None:
+    async with stage(tmp_path, jobs_run=False) as on:
+        await stored(on, await opened(on))
+        for _ in range(2):
+            on.env.inject_error("POST", "/webhooks/*", status=413, code=40005)
+
+        assert await on.say("privacy export") == TOO_LARGE
+
+
+async def test_a_document_that_does_not_fit_alone_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cogs.privacy._BYTES_MAX", 100)
+    async with stage(tmp_path, jobs_run=False) as on:
+        await opened(on)
+
+        assert await on.say("privacy export") == TOO_LARGE
+
+
 async def test_export_says_so_when_discord_does_not_take_the_file(tmp_path: Path) -> None:
     async with stage(tmp_path, jobs_run=False) as on:
         await stored(on, await opened(on))
@@ -162,9 +199,10 @@ async def test_delete_says_exactly_what_will_happen_before_anything_does(tmp_pat
             "- Prompts, pictures and videos of all your jobs are deleted. They leave `/video history`, and "
             "`/video show` cannot bring them again.",
             "- Jobs in line are cancelled and their price is released.",
-            "- Jobs a gateway has already cannot be stopped: they are finished, charged and posted as usual, then "
-            "deleted too.",
-            "- Amounts, times and ids stay in the bot's books, without content. Your limits do not change.",
+            "- Jobs that a gateway has, or may have, cannot be stopped: they go on as usual and are deleted after "
+            "their end.",
+            "- Amounts, times, options and ids stay in the bot's books; prompts, pictures and videos do not. Your "
+            "limits do not change.",
             "- Messages already posted stay. Moderators can delete those in channels; gateways keep what they were "
             "sent by their own rules.",
             "It cannot be undone. `/video privacy export` gives you a copy first.",

@@ -50,7 +50,8 @@ async def test_a_job_that_ends_before_it_has_a_card_says_how(tmp_path: Path) -> 
         answer = await on.say("text", prompt="A paper boat")
 
         assert answer == (
-            "The bot may no longer post where this was asked, so it was never started. Nothing was charged. Ask again."
+            "The bot may no longer post where this was asked, so it was never started. Nothing was charged. "
+            "Ask where the bot may post."
         )
 
 

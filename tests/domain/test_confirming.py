@@ -148,7 +148,6 @@ async def test_a_callback_after_the_end_changes_nothing(tmp_path, state):
         if state == "failed":
             w.gateway.submit_script.append(SubmissionRefused("hiapi", "no", Refusal.CONTENT))
         if state == "cancelled":
-            await w.store.set_paused(False)
             w.gateway.submit_script.append(SubmissionRefused("hiapi", "no", Refusal.BUSY, retry_after_s=60.0))
         opened = await w.open(gateway="hiapi")
         if state == "cancelled":
@@ -200,7 +199,7 @@ async def test_any_answer_to_a_replay_but_an_id_leaves_the_job_unconfirmed(tmp_p
         await w.advance(300, step_s=5)
 
         assert (await w.job(opened)).state is JobState.UNCONFIRMED
-        assert 3 < len(w.gateway.submitted) < 12
+        assert 1 < len(w.gateway.submitted) < 12
         assert len({attempt.idempotency_key for attempt in w.gateway.submitted}) == 1
         assert await ledger(w, opened.view.job.job_id) == (0, 0, 0)
 
@@ -263,7 +262,7 @@ async def test_what_forbids_a_submission_forbids_a_replay(tmp_path, reason):
         elif reason == "place":
             w.messenger.reachable = False
         else:
-            await w.overbilled.add(w.gateway.capabilities, (await w.job(opened)).request)
+            await w.overbilled.add(w.gateway.capabilities, (await w.job(opened)).request, billed_microusd=2 * PRICE)
         w.gateway.gate.set()
         await w.settle()
         await w.advance(60, step_s=5)
@@ -321,12 +320,12 @@ async def test_an_id_that_is_not_readable_or_another_jobs_is_not_bound(tmp_path)
         opened, job_id = await unconfirmed(w)
         w.gateway.read_script.append(GatewayUnavailable("hiapi", "status 404"))
         problems = []
-        for gateway_job_id in ("nobody's", "theirs"):
+        for gateway_job_id in ("nobody's", "", "  ", "two words", "..", "a\nb", "theirs"):
             with pytest.raises(BindRejected) as rejected:
                 await w.operating.bind(job_id, gateway_job_id, actor_id=OPERATOR)
             problems.append(rejected.value.problem)
 
-        assert problems == [BindProblem.NOT_READABLE, BindProblem.TAKEN]
+        assert problems == [BindProblem.NOT_READABLE] * 6 + [BindProblem.TAKEN]
         assert (await w.job(opened)).state is JobState.UNCONFIRMED
 
 
@@ -352,7 +351,7 @@ async def test_closing_a_job_that_was_confirmed_meanwhile_takes_nothing_from_it(
         opened, job_id = await unconfirmed(w)
         seen = await w.job(opened)
         await hint(w, job_id)
-        await w.operating._watcher.lose(seen)
+        await w.watcher.lose(seen)
 
         assert (await w.job(opened)).state is JobState.RUNNING
 
@@ -369,3 +368,143 @@ async def test_a_refusal_of_what_the_gateway_called_back_for_is_not_believed(tmp
 
         assert (await w.job(opened)).delivery is Delivery.POSTED
         assert len(w.gateway.submitted) == 1
+
+
+async def test_the_bill_of_another_jobs_id_takes_no_price_out_of_use(tmp_path):
+    async with world(tmp_path) as w:
+        w.gateway.submit_script.append(Accepted("theirs"))
+        w.gateway.read_script.extend([Reading(Progress.RUNNING, billed_microusd=2 * PRICE)] * 50)
+        await w.open(user_id=2)
+        _, job_id = await unconfirmed(w)
+        await hint(w, job_id, "theirs")
+
+        assert w.overbilled.rows() == []
+
+
+@pytest.mark.parametrize("change", ["closed", "forgotten"])
+async def test_a_replay_is_not_sent_when_the_hold_or_the_person_is_gone_in_the_last_moment(tmp_path, change):
+    async with world(tmp_path, gateway=replaying()) as w:
+        w.gateway.submit_script.append(unclear())
+        may_deliver = w.messenger.may_deliver
+
+        async def meanwhile(job):
+            if job.state is JobState.UNCONFIRMED:
+                if change == "closed":
+                    await w.operating.close_as_lost(job.job_id, actor_id=OPERATOR)
+                else:
+                    await w.privacy.delete(1)
+            return await may_deliver(job)
+
+        w.messenger.may_deliver = meanwhile
+        await w.open()
+        await w.advance(60, step_s=5)
+
+        assert len(w.gateway.submitted) == 1
+
+
+async def test_what_was_sent_before_a_backup_was_restored_is_not_replayed(tmp_path):
+    async with world(tmp_path, gateway=replaying()) as first:
+        first.gateway.gate.clear()
+        opened = await first.open()
+    first.gateway.gate.set()
+    first.clock.turn(10)
+    async with world(tmp_path, before=first, restored_at=first.clock.now()) as second:
+        await second.advance(600, step_s=30)
+        assert (await second.job(opened)).state is JobState.UNCONFIRMED
+        assert len(second.gateway.submitted) == 1
+        await hint(second, opened.view.job.job_id)
+
+        assert (await second.job(opened)).delivery is Delivery.POSTED
+
+
+async def test_a_job_that_a_callback_named_is_not_lost_while_its_gateway_is_in_trouble(tmp_path):
+    trouble = GatewayUnavailable("hiapi", "status 503", Refusal.BUSY)
+    async with world(tmp_path, times=WatchTimes(first_s=20.0, task_life_s=600.0)) as w:
+        w.gateway.read_script.extend([trouble] * 60)
+        opened, job_id = await unconfirmed(w)
+        await hint(w, job_id)
+        await w.advance(800, step_s=10)
+        assert (await w.job(opened)).state is JobState.UNCONFIRMED
+        w.gateway.read_script.clear()
+        await w.advance(20)
+
+        assert (await w.job(opened)).delivery is Delivery.POSTED
+
+
+async def test_a_job_that_a_callback_named_is_lost_a_day_after_its_time_when_the_gateway_stays_silent(tmp_path):
+    trouble = GatewayUnavailable("hiapi", "status 503", Refusal.BUSY)
+    async with world(tmp_path, times=WatchTimes(first_s=20.0, task_life_s=600.0)) as w:
+        w.gateway.read_script.extend([trouble] * 10_000)
+        opened, job_id = await unconfirmed(w)
+        await hint(w, job_id)
+        await w.advance(DAY_S + 700, step_s=300)
+
+        assert (await w.job(opened)).state is JobState.LOST
+
+
+async def test_a_replay_that_breaks_in_an_unknown_way_is_not_sent_again_at_once(tmp_path):
+    async with world(tmp_path, gateway=replaying()) as w:
+        w.gateway.submit_script.extend([unclear(), *[OverflowError("a date")] * 1_000])
+        await w.open()
+        await w.advance(600, step_s=5)
+
+        assert len(w.gateway.submitted) < 12
+
+
+async def test_a_gateway_that_is_out_gets_no_replays(tmp_path):
+    async with world(tmp_path, gateway=replaying()) as w:
+        w.gateway.submit_script.extend([unclear(), *[SubmissionRefused("hiapi", "no", Refusal.CREDIT)] * 100])
+        await w.open()
+        await w.advance(500, step_s=5)
+
+        assert len(w.gateway.submitted) == 2
+        assert w.breakers.is_out("hiapi")
+
+
+async def test_stopping_waits_for_the_answer_to_a_replay(tmp_path):
+    async with world(tmp_path, gateway=replaying()) as w:
+        w.gateway.submit_script.extend([unclear(), unclear()])
+        opened = await w.open()
+        w.gateway.gate.clear()
+        await w.advance(11, step_s=1)
+        w.runner.stop()
+        w.gateway.gate.set()
+        await w.settle()
+
+        assert (await w.job(opened)).state is JobState.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("reading", "billed"),
+    [
+        (Reading(Progress.FAILED, refunded=True, billed_microusd=0), 0),
+        (Reading(Progress.FAILED), PRICE),
+        (Reading(Progress.FAILED, billed_microusd=5), 5),
+    ],
+)
+async def test_what_a_gateway_says_of_a_lost_job_corrects_the_operators_book(tmp_path, reading, billed):
+    async with world(tmp_path, times=WatchTimes(first_s=20.0, task_life_s=600.0)) as w:
+        opened, job_id = await unconfirmed(w)
+        await w.advance(601)
+        w.gateway.read_script.append(reading)
+        await hint(w, job_id)
+
+        assert await ledger(w, job_id) == (0, PRICE, billed)
+        assert (await w.job(opened)).next_at is None
+
+
+async def test_a_video_that_comes_while_its_person_is_forgotten_is_not_kept(tmp_path):
+    async with world(tmp_path, times=WatchTimes(first_s=20.0, task_life_s=600.0)) as w:
+        opened, job_id = await unconfirmed(w)
+        await w.advance(601)
+        keep = w.library.keep_video
+
+        async def meanwhile(job_id):
+            await w.privacy.delete(1)
+            return await keep(job_id)
+
+        w.library.keep_video = meanwhile
+        await hint(w, job_id)
+
+        assert (await w.job(opened)).delivery is Delivery.NONE
+        assert w.library.discarded == [f"{job_id}.mp4"]

@@ -1,11 +1,13 @@
 """A certain refusal about the gateway sends a job of `auto` elsewhere, and only where it costs no more."""
 
+from collections import deque
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from bot.domain.errors import (
+    DeliveryFailed,
     GatewayRejected,
     QuotaExceeded,
     Refusal,
@@ -64,7 +66,6 @@ async def test_the_card_names_the_gateway_and_model_that_make_it_in_the_end(tmp_
 
 
 async def test_the_settle_is_the_other_gateways_price_and_the_rest_is_free_again(tmp_path):
-    # Both cost the same for auto's choice at 5 s; the second one is cheaper by the second, from a flat floor.
     second = other(prices={Resolution.P720: PriceRow(second_microusd=129_000)})
     async with world(tmp_path, other_gateway=second) as w:
         w.gateway.submit_script.append(busy(30.0))
@@ -155,15 +156,14 @@ async def test_an_unclear_answer_is_no_reason_to_buy_elsewhere(tmp_path):
         assert w.other_gateway.submitted == []
 
 
-@pytest.mark.parametrize(("retry_after_s", "wait_s"), [(None, 5), (0.0, 0), (17.0, 17), (60.0, 60)])
+@pytest.mark.parametrize(("retry_after_s", "wait_s"), [(None, 5), (0.0, 5), (17.0, 17), (300.0, 300)])
 async def test_a_busy_gateway_gets_the_job_again_as_a_new_attempt_and_not_too_early(tmp_path, retry_after_s, wait_s):
     async with world(tmp_path) as w:
         w.gateway.submit_script.append(busy(retry_after_s))
         opened = await w.open(gateway="hiapi")
-        if wait_s:
-            assert (await w.job(opened)).state is JobState.HELD
-            await w.advance(wait_s - 1, step_s=0.5)
-            assert len(w.gateway.submitted) == 1
+        assert (await w.job(opened)).state is JobState.HELD
+        await w.advance(wait_s - 1, step_s=0.5)
+        assert len(w.gateway.submitted) == 1
         await w.advance(2, step_s=0.5)
 
         assert (await w.job(opened)).state is JobState.RUNNING
@@ -287,7 +287,7 @@ async def test_an_overbilled_gateway_is_left_by_jobs_of_auto_that_wait_for_it(tm
     async with world(tmp_path, other_gateway=other(), caps=Caps(1, 10, 8)) as w:
         await w.open()
         waiting = await w.open()
-        await w.overbilled.add(w.gateway.capabilities, (await w.job(waiting)).request)
+        await w.overbilled.add(w.gateway.capabilities, (await w.job(waiting)).request, billed_microusd=2 * PRICE)
         await w.advance(25)
 
         job = await w.job(waiting)
@@ -316,3 +316,101 @@ async def test_a_clock_set_back_an_hour_delays_nothing(tmp_path):
         assert (await w.job(running)).delivery is Delivery.POSTED
         assert (await w.job(waiting)).delivery is Delivery.POSTED
         assert w.clock.now() - (await w.job(running)).created_at < timedelta(0)
+
+
+async def test_a_line_before_a_busy_gateway_takes_no_reads_from_its_running_jobs(tmp_path):
+    slow = FakeGateway(capabilities(requests_per_min=45))
+    async with world(tmp_path, gateway=slow, caps=Caps(100, 100, 100), limits=Limits(None, None, None, None)) as w:
+        running = [await w.open(gateway="hiapi") for _ in range(4)]
+        w.gateway.submit_script.extend([busy()] * 1_000)
+        for _ in range(30):
+            await w.open(gateway="hiapi")
+        await w.advance(60, step_s=1)
+
+        assert [(await w.job(opened)).delivery for opened in running] == [Delivery.POSTED] * 4
+
+
+@pytest.mark.parametrize("trouble", ["open", "half open"])
+async def test_a_line_before_an_open_breaker_takes_no_reads_from_its_running_jobs(tmp_path, trouble):
+    slow = FakeGateway(capabilities(requests_per_min=8))
+    async with world(tmp_path, gateway=slow, caps=Caps(100, 100, 100), limits=Limits(None, None, None, None)) as w:
+        running = await w.open(gateway="hiapi")
+        w.breakers.refused("hiapi", Refusal.BUSY, retry_after_s=900.0 if trouble == "open" else 0.0)
+        w.gateway.gate.clear()
+        for _ in range(20):
+            await w.open(gateway="hiapi")
+        await w.advance(60, step_s=1)
+
+        assert (await w.job(running)).delivery is Delivery.POSTED
+        assert len(w.gateway.submitted) <= 2
+
+
+async def test_a_job_cancelled_while_its_gateway_rests_says_so_at_once(tmp_path):
+    async with world(tmp_path) as w:
+        w.breakers.refused("hiapi", Refusal.BUSY, retry_after_s=300.0)
+        opened = await w.open()
+        await w.service.cancel(opened.view.job.job_id, user_id=1)
+        await w.settle()
+
+        assert w.messenger.told("edit_card") == ["cancelled"]
+
+
+async def test_a_prompt_that_grows_too_long_in_the_other_gateways_tokens_does_not_go_there(tmp_path):
+    modes = {Mode.REFERENCE: replace(capabilities().modes[Mode.REFERENCE], picture_token="character{n}long")}
+    longer = FakeGateway(replace(capabilities("shortapi"), modes=modes))
+    async with world(tmp_path, other_gateway=longer) as w:
+        w.gateway.submit_script.append(SubmissionRefused("hiapi", "no", Refusal.CREDIT))
+        opened = await w.open(mode=Mode.REFERENCE, attachments=(PICTURE,), prompt="[Image 1]" * 550)
+
+        assert (await w.job(opened)).state is JobState.FAILED
+        assert longer.submitted == []
+
+
+async def test_a_callback_for_what_was_refused_takes_the_job_out_of_the_line(tmp_path):
+    async with world(tmp_path, other_gateway=other()) as w:
+        w.gateway.submit_script.append(busy(30.0))
+        opened = await w.open(gateway="hiapi")
+        await w.store.hint(opened.view.job.job_id, number=1, gateway_job_id="taken", now=w.clock.now())
+        w.runner.wake()
+        await w.settle()
+        await w.advance(60, step_s=5)
+
+        job = await w.job(opened)
+        assert (job.state, job.delivery, job.attempt_count) == (JobState.STORED, Delivery.POSTED, 1)
+        assert len(w.gateway.submitted) == 1
+        book = await books_of(w, opened)
+        assert (book.settled_microusd, book.billed_microusd) == (PRICE, PRICE)
+
+
+async def test_a_callback_of_the_first_gateway_after_a_failover_moves_nothing(tmp_path):
+    async with world(tmp_path, other_gateway=other()) as w:
+        w.gateway.submit_script.append(SubmissionRefused("hiapi", "no", Refusal.CREDIT))
+        opened = await w.open(gateway="auto")
+        assert (await w.job(opened)).state is JobState.RUNNING
+        await w.store.hint(opened.view.job.job_id, number=1, gateway_job_id="taken", now=w.clock.now())
+
+        assert (await w.job(opened)).state is JobState.RUNNING
+        assert (await w.job(opened)).attempt_count == 2
+
+
+async def test_a_clock_set_back_across_a_restart_delays_nothing(tmp_path):
+    async with world(tmp_path) as first:
+        first.gateway.submit_script.append(busy(30.0))
+        opened = await first.open(gateway="hiapi")
+    first.clock.set_back(3_600)
+    async with world(tmp_path, before=first) as second:
+        await second.advance(60, step_s=5)
+
+        assert (await second.job(opened)).delivery is Delivery.POSTED
+
+
+async def test_after_a_restart_with_the_clock_set_back_messages_are_looked_for(tmp_path):
+    async with world(tmp_path) as first:
+        await first.open()
+        first.messenger.script["post_video"] = deque([DeliveryFailed("503", permanent=False)])
+        await first.advance(20)
+    first.clock.set_back(3_600)
+    async with world(tmp_path, before=first) as second:
+        await second.advance(5, step_s=1)
+
+        assert "post_video" in second.messenger.looked

@@ -69,10 +69,28 @@ async def test_a_gateway_without_credit_is_told_once_and_again_after_it_had_work
         assert w.operators.told[0].reason is Refusal.CREDIT
 
 
+async def test_a_restart_tells_nobody_again_of_a_gateway_without_credit(tmp_path):
+    async with world(tmp_path) as first:
+        first.gateway.submit_script.append(SubmissionRefused("hiapi", "no", Refusal.CREDIT))
+        await first.open()
+        assert await looked(first) == [NoticeKind.GATEWAY_OUT]
+    async with world(tmp_path, before=first) as second:
+        await looked(second, 3)
+        second.gateway.submit_script.append(SubmissionRefused("hiapi", "no", Refusal.CREDIT))
+        await second.open()
+
+        assert await looked(second, 3) == [NoticeKind.GATEWAY_OUT]
+
+
+async def test_no_loss_is_no_news_even_where_every_cent_is_told(tmp_path):
+    async with world(tmp_path, loss_microusd=0) as w:
+        assert await looked(w) == []
+
+
 async def test_an_overbilled_price_is_told_once(tmp_path):
     async with world(tmp_path) as w:
         opened = await w.open()
-        await w.overbilled.add(w.gateway.capabilities, (await w.job(opened)).request)
+        await w.overbilled.add(w.gateway.capabilities, (await w.job(opened)).request, billed_microusd=2 * PRICE)
 
         assert await looked(w, 3) == [NoticeKind.OVERBILLED]
         assert w.operators.told[0].detail == "text at 720p"
@@ -89,7 +107,7 @@ async def test_a_loss_is_told_from_the_set_amount_on_once_a_month(tmp_path):
 
         assert (await looked(w, 3)).count(NoticeKind.LOSS) == 1
         (notice,) = [notice for notice in w.operators.told if notice.kind is NoticeKind.LOSS]
-        assert (notice.amount, notice.limit, notice.detail) == (2 * PRICE, 2 * PRICE, "2026-11")
+        assert (notice.loss_microusd, notice.limit_microusd, notice.detail) == (2 * PRICE, 2 * PRICE, "2026-11")
 
 
 async def test_a_disk_that_hovers_around_the_mark_is_told_once(tmp_path):

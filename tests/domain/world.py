@@ -64,6 +64,7 @@ class World:
             if before
             else changes.get("other_gateway") or FakeGateway(capabilities("shortapi", configured=False))
         )
+        self.restored_at = changes.get("restored_at")
         self.operators = before.operators if before else FakeOperators()
         self.loss_microusd: int | None = changes.get("loss_microusd")
         self.messenger = before.messenger if before else changes.get("messenger") or FakeMessenger()
@@ -99,8 +100,10 @@ class World:
         submitter = Submitter(
             **shared, messenger=self.messenger, hosting=self.hosting, breakers=breakers, callbacks=FakeCallbacks()
         )
-        watcher = Watcher(**shared, paces=paces, measures=self.measures)
+        watcher = self.watcher = Watcher(**shared, paces=paces, measures=self.measures)
         confirmer = Confirmer(
+            breakers=breakers,
+            restored_at=self.restored_at,
             store=self.store,
             gateways=gateways,
             paces=paces,
@@ -113,6 +116,7 @@ class World:
             store=self.store,
             gateways=gateways,
             paces=paces,
+            breakers=breakers,
             submitter=submitter,
             watcher=watcher,
             confirmer=confirmer,
@@ -123,6 +127,7 @@ class World:
                 measures=self.measures,
                 clock=self.clock,
                 started_at=self.clock.now(),
+                restored_at=self.restored_at,
             ),
             caps=self.caps,
             times=self.times,

@@ -24,7 +24,7 @@ FACES = {
     "unconfirmed": (
         "AMBER",
         [
-            "HiAPI has not confirmed this job. $0.645 stays on hold; nothing is sent twice. You will be told here.",
+            "HiAPI has not confirmed this job. $0.645 stays on hold; nothing is bought twice. You will be told here.",
         ],
     ),
     "kept": (
@@ -54,6 +54,14 @@ def test_each_face_says_what_is_true(face: str) -> None:
 
     assert words(card) == [f"**{PROMPT}**", FACTS, *lines]
     assert parts(card)[0]["accent_color"] == Accent[accent]
+
+
+def test_of_a_forgotten_job_no_command_is_promised_that_would_find_nothing() -> None:
+    kept = view(JobState.STORED, delivery=Delivery.GIVEN_UP, video=VIDEO, charged_microusd=645_000, forgotten=True)
+
+    assert words(cards.job_card(kept))[-1] == (
+        "The video could not be posted here. $0.645 charged. It is deleted, as you asked."
+    )
 
 
 def test_every_face_has_a_card() -> None:
@@ -91,6 +99,14 @@ def test_a_place_too_far_back_to_be_kept_true_is_not_on_the_card(place: int, pla
     card = cards.job_card(view(place_in_line=place), place_shown_max=place_max)
 
     assert words(card)[2] == f"● in line{says}  ○ rendering  ○ posting"
+
+
+def test_a_job_whose_gateway_is_busy_says_when_that_is_asked_again() -> None:
+    asked_again = view(not_before=SOON, usually_done_at=SOON)
+    sent = view(JobState.SUBMITTING, not_before=SOON)
+
+    assert words(cards.job_card(asked_again))[2].endswith(f" · HiAPI is busy; asked again {WHEN}")
+    assert "busy" not in " ".join(words(cards.job_card(sent)))
 
 
 def test_changed_pictures_and_remarks_are_said_on_the_card() -> None:
@@ -209,6 +225,22 @@ def test_a_failure_says_why_and_that_nothing_was_charged(facts: dict, says: str)
 
     for message in (cards.job_card(failed), cards.explanation(failed)):
         assert words(message)[-1].startswith(f"{says} Nothing was charged. ")
+
+
+@pytest.mark.parametrize(
+    ("ending", "now"),
+    [
+        (Ending.LINE_TOO_LONG, "Ask again."),
+        (Ending.TOO_MANY_FAILURES, "Ask again tomorrow (UTC)."),
+        (Ending.UNPRICED, "Choose another gateway."),
+        (Ending.PLACE_GONE, "Ask where the bot may post."),
+        (Ending.UPLOAD_IMPOSSIBLE, "Ask again with another gateway; the operator can look at the log."),
+    ],
+)
+def test_an_ending_says_what_helps_now(ending: Ending, now: str) -> None:
+    card = cards.job_card(view(JobState.FAILED, ending=ending))
+
+    assert words(card)[-1].endswith(f" Nothing was charged. {now}")
 
 
 @pytest.mark.parametrize("ending", Ending)

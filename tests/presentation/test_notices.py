@@ -13,7 +13,6 @@ from tests.presentation.views import JOB_ID, PROMPT, parts, view, words
 
 JOB = view(JobState.UNCONFIRMED).job
 GIVEN_UP = replace(view(JobState.STORED).job, charged_microusd=600_000)
-BUY_LESS = "Nothing more is bought at that price."
 
 
 def private(job: Job) -> Job:
@@ -37,8 +36,8 @@ NOTICES = {
         "RED",
         [
             "**HiAPI does not accept this bot's key**",
-            "It refuses every job, at no cost. Until that is mended, jobs with `gateway:auto` go elsewhere, and those "
-            "that name HiAPI are refused.",
+            "It refuses every job, at no cost. Until that is mended, jobs with `gateway:auto` go elsewhere where "
+            "another gateway can make them, and those that name HiAPI are refused.",
             "Set `HIAPI_KEY` to a valid key and start the bot again, or allow the key in HiAPI's console.",
         ],
     ),
@@ -49,9 +48,9 @@ NOTICES = {
         "RED",
         [
             "**PixelDojo has no credit left**",
-            "It refuses every job, at no cost. Until that is mended, jobs with `gateway:auto` go elsewhere, and those "
-            "that name PixelDojo are refused.",
-            "Add credit in PixelDojo's console. The bot finds out by itself, within ten minutes.",
+            "It refuses every job, at no cost. Until that is mended, jobs with `gateway:auto` go elsewhere where "
+            "another gateway can make them, and those that name PixelDojo are refused.",
+            "Add credit in PixelDojo's console. The first job ten minutes after the last refusal finds out.",
         ],
     ),
     "overbilled": (
@@ -60,17 +59,18 @@ NOTICES = {
         [
             "**HiAPI billed more than its price**",
             "The price of text at 720p is too low. Members pay at most what was on hold; what was billed above it is "
-            f"your loss. {BUY_LESS}",
-            "Correct `HIAPI_720P_USD_PER_S` and start the bot again; it is then for sale again, at the new price.",
+            "your loss.",
+            "Correct `HIAPI_720P_USD_PER_S` and start the bot again. No more text at 720p is bought at HiAPI until "
+            "then.",
         ],
     ),
     "loss": (
-        Notice("loss/2026-11", NoticeKind.LOSS, detail="2026-11", amount=12_345_000, limit=10_000_000),
+        Notice("loss/2026-11", NoticeKind.LOSS, detail="2026-11", loss_microusd=12_345_000, limit_microusd=10_000_000),
         "RED",
         [
             "**Your loss in November 2026 has reached $12.345**",
-            "So much more did gateways bill than people paid: people pay only for videos that exist. You are told from "
-            "$10.00 on (`LOSS_NOTICE_USD`), once a month.",
+            "Gateways billed, or may have billed, that much more than people paid. You are told from $10.00 on "
+            "(`LOSS_NOTICE_USD`), once a month.",
             "`/video-admin unconfirmed` shows what may add to it. `gallop pause` stops new jobs until `gallop resume`.",
         ],
     ),
@@ -81,12 +81,12 @@ NOTICES = {
             "**A video could not be posted**",
             f"Discord did not take the video of `{JOB_ID}` for <@11>, in <#31> or anywhere else it may go. $0.60 was "
             f"charged. The video is kept: `/video show job:{JOB_ID}` brings it, to that person alone.",
-            "Tell <@11>. In a server the bot needs View Channels, Send Messages, Embed Links, Attach Files and Read "
-            "Message History.",
+            "Tell <@11>. In a server the bot needs View Channels, Send Messages, Send Messages in Threads, Embed "
+            "Links, Attach Files and Read Message History.",
         ],
     ),
     "disk": (
-        Notice("disk_low", NoticeKind.DISK_LOW, amount=1_960_000_000, limit=1_000_000_000),
+        Notice("disk_low", NoticeKind.DISK_LOW, free_bytes=1_960_000_000),
         "RED",
         [
             "**Only 1.9 GB are free on the bot's disk**",
@@ -117,7 +117,12 @@ def test_every_kind_of_notice_has_words() -> None:
     ("title", "detail", "says"),
     [
         ("PixelDojo", "reference at 1080p", "Correct `PIXELDOJO_CREDITS_1080P` or `PIXELDOJO_CREDIT_USD` and start"),
-        ("ShortAPI", "text at 720p", "ShortAPI's prices come with the bot: look for a newer version."),
+        (
+            "ShortAPI",
+            "text at 720p",
+            "ShortAPI's prices come with the bot: look for a newer version. No more text at 720p is bought at ShortAPI "
+            "until then.",
+        ),
     ],
 )
 def test_the_setting_to_correct_is_that_of_the_gateway_and_resolution(title: str, detail: str, says: str) -> None:
@@ -138,6 +143,15 @@ def test_of_a_private_video_the_channel_is_not_named() -> None:
     notice = Notice("k", NoticeKind.DELIVERY_GIVEN_UP, job=private(GIVEN_UP), gateway_title="HiAPI")
 
     assert "for <@11>, in direct messages or anywhere else" in words(notice_card(notice))[1]
+
+
+def test_of_a_forgotten_job_nobody_is_sent_after_a_video_that_is_gone() -> None:
+    job = replace(GIVEN_UP, forgotten=True)
+
+    said = words(notice_card(Notice("k", NoticeKind.DELIVERY_GIVEN_UP, job=job, gateway_title="HiAPI")))
+
+    assert said[1].endswith("$0.60 was charged. It was deleted, as that person asked.")
+    assert said[2].startswith("In a server the bot needs ")
 
 
 def test_of_a_free_job_nothing_is_on_hold() -> None:

@@ -46,6 +46,8 @@ def test_every_fact_of_a_job_is_there_by_a_readable_name() -> None:
     assert told == {
         "job_id": JOB_ID,
         "mode": "reference",
+        "deletion_asked": False,
+        "deleted": False,
         "prompt": PROMPT,
         "negative_prompt": "rain",
         "resolution": "720p",
@@ -86,6 +88,7 @@ def test_every_fact_of_a_job_is_there_by_a_readable_name() -> None:
             "bytes": 1_000_000,
         },
         "card": None,
+        "pictures_message": None,
         "video_message": {"channel_id": "31", "message_id": "902"},
     }
 
@@ -136,6 +139,29 @@ def test_what_is_left_out_is_named_with_the_way_to_it() -> None:
     assert [picture["file"] for picture in told["jobs"][0]["pictures"]] == [None, None]
 
 
+def test_of_an_erased_job_what_is_left_is_told_and_no_file() -> None:
+    """Its video may still lie on the disk until it is tidied away."""
+    job = stored(prompt="", forgotten=True, images=())
+
+    data = PersonalData(11, (job,), ())
+    [told] = read(data)["jobs"]
+
+    assert files_of(data) == []
+    assert (told["deletion_asked"], told["deleted"], told["prompt"]) == (True, True, None)
+    assert (told["video"]["file"], told["video"]["bytes"]) == (None, 1_000_000)
+    assert told["charged"]["microusd"] == 600_000
+
+
+def test_of_a_forgotten_job_that_goes_on_everything_is_still_there() -> None:
+    job = view(JobState.RUNNING, forgotten=True, images=(PNG,)).job
+
+    data = PersonalData(11, (job,), ())
+    [told] = read(data)["jobs"]
+
+    assert [file.name for file in files_of(data)] == [f"pictures/{JOB_ID}-1.png"]
+    assert (told["deletion_asked"], told["deleted"], told["prompt"]) == (True, False, PROMPT)
+
+
 def test_all_pictures_come_before_the_videos_and_the_newest_job_first() -> None:
     newer, older = stored(images=(PNG,)), stored(job_id=OTHER_ID, images=(PNG,))
 
@@ -158,11 +184,12 @@ def test_every_key_that_needs_it_is_explained() -> None:
 
 
 def test_the_answer_counts_what_is_in_the_file() -> None:
-    card = export_card(jobs=2, pictures=1, videos=0, no_room=3)
+    card = export_card(jobs=2, deleted=1, pictures=1, videos=0, no_room=3)
 
-    assert words(card)[:4] == [
+    assert words(card)[:5] == [
         "**Your data**",
         "`data.json` holds your 2 jobs with prompts, options, times and amounts, and your ledger.",
+        "1 job of these is deleted: no prompt, no files.",
         "Beside it: 1 picture.",
         "3 files do not fit into what Discord takes here; `data.json` names them. `/video show` brings each video.",
     ]
@@ -180,6 +207,7 @@ def test_the_button_names_who_may_press_it() -> None:
     [
         (Forgotten(0, 0, 0), ["There was nothing to delete."]),
         (Forgotten(0, 12, 0), ["**Your data is deleted**", "12 jobs deleted, with prompt, pictures and video."]),
+        (Forgotten(0, 0, 1), ["**Your data will be deleted**", "1 job not over yet: deleted soon after the end."]),
         (
             Forgotten(2, 0, 1),
             [

@@ -130,4 +130,4 @@ def test_a_job_without_an_attempt_on_record_is_listed_all_the_same() -> None:
 
     shown = words(unconfirmed_card([view(JobState.UNCONFIRMED)], PATIENCE))
 
-    assert any(f"waited for until <t:{since}:f>" in line for line in shown)
+    assert any(f"given up <t:{since}:f>" in line for line in shown)

@@ -182,11 +182,11 @@ async def test_a_silent_socket_is_left_and_what_it_swallowed_comes_with_the_resu
     async with playing() as play:
         await play.bot.wait_until_ready()
         gateway = play.sandbox.gateway
-        gateway.heartbeat_interval_s = 0.1
-        play.bot._connection.heartbeat_timeout = 0.5
+        gateway.heartbeat_interval_s = 0.2
+        play.bot._connection.heartbeat_timeout = 0.6
         gateway.ask_to_reconnect()
         await gateway.wait_resumed(1, 5)
         play.sandbox.faults.silence_gateway()
 
         await play.run(lambda interaction: interaction.response.send_message("x"))
-        assert gateway.resumes == 2
+        assert gateway.resumes >= 2

@@ -18,7 +18,7 @@ from tests.scenarios.theatre import Theatre, theatre
 ROOT = Path(__file__).parents[2]
 ENDS_WITHIN_S = 10.0
 # What a clean end never leaves behind.
-_LITTER = ("Traceback", "Unclosed", "ResourceWarning", "was never", "never retrieved")
+LITTER = ("Traceback", "Unclosed", "ResourceWarning", "was never", "never retrieved")
 
 
 class Ended(NamedTuple):
@@ -108,7 +108,7 @@ class Stage:
                 await life.kill()
             await listening
         if process.returncode == 0:
-            assert [line for line in life.log if any(word in line for word in _LITTER)] == []
+            assert [line for line in life.log if any(word in line for word in LITTER)] == []
         await self.theatre.discord.gone()
 
     async def _ready(self, life: Life) -> None:

@@ -1,4 +1,4 @@
-"""Operators settle unconfirmed jobs over the wire: the list, the question, the form, also after a restart."""
+"""Operators decide unconfirmed jobs over the wire: the list, the question, the form, also after a restart."""
 
 from pathlib import Path
 

@@ -106,3 +106,11 @@ async def test_pausing_where_no_bot_has_its_database_is_refused_and_makes_none(t
         "DATABASE_URL=sqlite:////data/gallop.db"
     ]
     assert not (tmp_path / "data").exists()
+
+
+async def test_what_the_bot_writes_is_readable_by_its_own_user_alone(tmp_path: Path) -> None:
+    database = tmp_path / "gallop.db"
+    paused = await gallop("pause", {"DATABASE_URL": f"sqlite:///{database}"}, tmp_path)
+
+    assert paused.exit_code == 0
+    assert database.stat().st_mode & 0o077 == 0

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +27,10 @@ REPEATS_MAX: Final = 2
 
 
 class DiscordMessenger:
-    """Posts by the bot token. `link` gives a video's address on our own server, None where there is none."""
+    """Posts by the bot token. `link` gives a video's address on our own server, None where there is none.
+
+    `restored_at`: the video of an older job may have been posted before the backup knew of it.
+    """
 
     def __init__(
         self,
@@ -38,6 +42,7 @@ class DiscordMessenger:
         videos: VideoFiles,
         clock: Clock,
         link: Callable[[Job], str | None],
+        restored_at: datetime | None = None,
     ) -> None:
         self._places = places
         self._errands = Errands(places, clock)
@@ -47,6 +52,7 @@ class DiscordMessenger:
         self._videos = videos
         self._clock = clock
         self._link = link
+        self._restored_at = restored_at
 
     async def knock(self, *, user_id: int, prompt: str, key: str) -> MessageRef:
         try:
@@ -134,7 +140,7 @@ class DiscordMessenger:
             return await self._posting.send(place, cards.explanation(view), nonce=nonce, reply_to=job.card)
 
         is_wanted = _is_explanation_of(job, _texts(cards.explanation(view)))
-        errand = Errand(job, nonce, self._places.video_rungs(job), post, is_wanted, job.since_at)
+        errand = Errand(job, nonce, self._places.video_rungs(job), post, is_wanted, job.since_at, may_repeat=True)
         return await self._errands.run(errand, look_first=look_first)
 
     async def post_video(self, view: CardView, *, look_first: bool) -> MessageRef:
@@ -144,6 +150,8 @@ class DiscordMessenger:
             return await self._post_video(place, view)
 
         since = job.delivery_since or job.created_at
+        if self._restored_at is not None and job.created_at < self._restored_at:
+            since = job.created_at
         errand = Errand(job, _video_nonce(job), self._places.video_rungs(job), post, _is_video_of(job), since)
         try:
             posted = await self._errands.run(errand, look_first=look_first)

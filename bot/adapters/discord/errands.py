@@ -25,7 +25,8 @@ Wanted = Callable[[discord.Message], bool]
 class Errand:
     """One message: the places to try, how to post it there, and how to know it when it is there already.
 
-    `nonce` names it. `since`: it cannot have been posted before.
+    `nonce` names it. `since`: it cannot have been posted before. `may_repeat`: twice is better than never, where it
+    cannot be known whether it is there.
     """
 
     job: Job
@@ -34,6 +35,7 @@ class Errand:
     post: Post
     is_wanted: Wanted
     since: datetime
+    may_repeat: bool = False
 
 
 class Errands:
@@ -124,6 +126,8 @@ class Errands:
             try:
                 found = await find_own(place, since=errand.since, is_wanted=errand.is_wanted)
             except HistoryUnreadable as error:
+                if errand.may_repeat:
+                    continue
                 if (self._clock.now() - errand.since).total_seconds() > NONCE_LIFE_S:
                     raise _not_repeated(errand) from error
                 unreadable = unreadable or place

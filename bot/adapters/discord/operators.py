@@ -11,14 +11,13 @@ from bot.adapters.discord.own_messages import HistoryUnreadable, find_own, words
 from bot.adapters.discord.places import Place, Places
 from bot.adapters.discord.posting import Posting
 from bot.domain.errors import DeliveryFailed
-from bot.domain.notices import Notice, NoticeKind
+from bot.domain.notices import RECURRING, Notice
 from bot.domain.ports import Clock
 from bot.presentation.notices import mark, mark_line, notice_card
 
 log = logging.getLogger(__name__)
 
-# These come back under the same key: an older message was about another time. One within the hour still says it.
-_COMES_BACK = frozenset({NoticeKind.GATEWAY_OUT, NoticeKind.DISK_LOW})
+# What recurs comes back under the same key: an older message was about another time. One within the hour still says it.
 _TOLD_LATELY = timedelta(hours=1)
 # The key of a loss is its month; that of an overbilled row lives as long as its price.
 _TOLD_EVER = timedelta(days=31)
@@ -42,16 +41,16 @@ class OperatorMessenger:
         self._channel_id = channel_id
         self._clock = clock
 
-    async def tell(self, notice: Notice, *, look_first: bool) -> None:
+    async def tell(self, notice: Notice) -> None:
         try:
             await self._places.permissions_known()
-            if await self._tell_channel(notice, look_first=look_first):
+            if await self._tell_channel(notice):
                 return
         except CallFailed as failed:
             raise DeliveryFailed(f"operators' channel: {failed}", permanent=False) from failed
-        await self._tell_each(notice, look_first=look_first)
+        await self._tell_each(notice)
 
-    async def _tell_channel(self, notice: Notice, *, look_first: bool) -> bool:
+    async def _tell_channel(self, notice: Notice) -> bool:
         """Say whether the channel has the notice now; False where there is none, or it is gone or closed to the bot.
 
         Raises:
@@ -61,7 +60,7 @@ class OperatorMessenger:
             return False
         place = self._places.guild_place(self._channel_id, self._places.guild_of(self._channel_id))
         try:
-            await self._tell_there(place, notice, look_first=look_first)
+            await self._tell_there(place, notice)
         except CallFailed as failed:
             if not failed.refused:
                 raise
@@ -69,12 +68,12 @@ class OperatorMessenger:
             return False
         return True
 
-    async def _tell_each(self, notice: Notice, *, look_first: bool) -> None:
+    async def _tell_each(self, notice: Notice) -> None:
         """Tell every operator; that one of them has closed direct messages is no failure while another is told."""
         told, unclear = 0, 0
         for user_id in sorted(self._operator_ids()):
             try:
-                await self._tell_there(await self._places.direct_to(user_id), notice, look_first=look_first)
+                await self._tell_there(await self._places.direct_to(user_id), notice)
                 told += 1
             except CallFailed as failed:
                 unclear += not failed.refused
@@ -82,8 +81,8 @@ class OperatorMessenger:
         if unclear or not told:
             raise DeliveryFailed(f"{told} operators told, {unclear} unclear", permanent=not unclear)
 
-    async def _tell_there(self, place: Place, notice: Notice, *, look_first: bool) -> None:
-        if look_first and await self._is_there(place, notice):
+    async def _tell_there(self, place: Place, notice: Notice) -> None:
+        if await self._is_there(place, notice):
             log.info("notice found again channel_id=%s", place.channel_id)
             return
         await self._posting.send(place, notice_card(notice), nonce=f"n{mark(notice.key)}")
@@ -105,4 +104,4 @@ class OperatorMessenger:
         """Return when the notice can have been told first."""
         if notice.job is not None:
             return notice.job.created_at
-        return self._clock.now() - (_TOLD_LATELY if notice.kind in _COMES_BACK else _TOLD_EVER)
+        return self._clock.now() - (_TOLD_LATELY if notice.kind in RECURRING else _TOLD_EVER)

@@ -133,7 +133,7 @@ class HiApi:
         if httpx.codes.is_success(answer.status) and gateway_job_id and read_decimal(payload.get("code", 200)) == 200:
             return Accepted(gateway_job_id)
         if answer.status in REFUSAL_STATUSES and _is_envelope(payload, answer) and not names_a_job(payload):
-            raise refused(NAME, answer.status, words(payload), retry_after_s=answer.retry_after_s)
+            raise refused(NAME, answer.status, words(payload), sent=attempt.body, retry_after_s=answer.retry_after_s)
         raise _unconfirmed(answer, payload)
 
     async def read(self, gateway_job_id: str) -> Reading:

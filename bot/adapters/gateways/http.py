@@ -31,7 +31,8 @@ MAYBE_SENT = (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict, OSError)
 ANSWER_BYTES_MAX = 1_000_000
 # httpx times each read, not the whole; a server that sends a byte a second would hold the POST for ever.
 DEADLINE_S = 120.0
-RETRY_AFTER_MAX_S = 60.0
+# As long as a job may wait in line (bot/domain/line.py).
+RETRY_AFTER_MAX_S = 3_600.0
 # The longest 1080p video weighs about 11 MB (gateways.md 4.5).
 VIDEO_BYTES_MAX = 100_000_000
 VIDEO_TIMEOUT_S = 300.0
@@ -75,7 +76,7 @@ def _is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer, cut at ANSWER_BYTES_MAX. `retry_after_s` is clamped to 0..60."""
+    """An answer, cut at ANSWER_BYTES_MAX. `retry_after_s` is clamped to an hour."""
 
     status: int
     content: bytes
@@ -214,7 +215,7 @@ def _key_header(key: SecretStr | None) -> dict[str, str]:
 
 
 def read_retry_after(text: str | None, *, now: datetime) -> float | None:
-    """Read seconds or an HTTP date, clamped to 0..60 s; None when there is nothing to read."""
+    """Read seconds or an HTTP date, clamped to 0 and an hour; None when there is nothing to read."""
     if not text:
         return None
     try:

@@ -126,7 +126,7 @@ class PixelDojo:
         if httpx.codes.is_success(answer.status) and gateway_job_id and not payload.get("error"):
             return Accepted(gateway_job_id, self._billed_microusd(payload))
         if answer.status in REFUSAL_STATUSES and isinstance(error, str | dict) and not names_a_job(payload):
-            raise refused(NAME, answer.status, words(payload), retry_after_s=answer.retry_after_s)
+            raise refused(NAME, answer.status, words(payload), sent=attempt.body, retry_after_s=answer.retry_after_s)
         raise SubmissionUnconfirmed(NAME, f"status {answer.status} without a certain answer")
 
     async def read(self, gateway_job_id: str) -> Reading:

@@ -56,29 +56,32 @@ def _texts(value: object) -> Iterable[str]:
 
 
 def refused(
-    gateway: str, status: int, text: str, *, retry_after_s: float | None, detail: str = ""
+    gateway: str, status: int, text: str, *, sent: bytes, retry_after_s: float | None, detail: str = ""
 ) -> SubmissionRefused:
-    """Return the error for a certain refusal of a paid POST. `text` comes from `words`."""
+    """Return the error for a certain refusal of a paid POST. `text` comes from `words`.
+
+    `sent` is the POST's body: a gateway may quote it, and what a person wrote is nobody's reason.
+    """
     return SubmissionRefused(
         gateway,
         detail or f"status {status}",
-        reason=submission_refusal(status, text),
+        reason=submission_refusal(status, text, said=sent.decode(errors="replace").lower()),
         retry_after_s=retry_after_s,
         picture=refused_picture(text),
     )
 
 
-def submission_refusal(status: int, text: str) -> Refusal:
-    """Say what a certain refusal of a paid POST was about. `text` comes from `words`."""
+def submission_refusal(status: int, text: str, *, said: str = "") -> Refusal:
+    """Say what a certain refusal of a paid POST was about. `text` comes from `words`, `said` is what it may quote."""
     if status in _BY_STATUS:
         return _BY_STATUS[status]
-    reason = _by_words(text)
+    reason = _by_words(text, said)
     if reason is not None:
         return reason
     return {403: Refusal.KEY, 404: Refusal.MODEL}.get(status, Refusal.REQUEST if status >= 400 else Refusal.OTHER)
 
 
-def _by_words(text: str) -> Refusal | None:
+def _by_words(text: str, said: str) -> Refusal | None:
     for reason, parts in (
         (Refusal.FACE, _FACE),
         (Refusal.CONTENT, _CONTENT),
@@ -88,7 +91,8 @@ def _by_words(text: str) -> Refusal | None:
         (Refusal.BUSY, _BUSY),
         (Refusal.PICTURE, _PICTURE),
     ):
-        if _holds(text, parts):
+        telling = tuple(part for part in parts if part not in said) if reason.about_gateway else parts
+        if _holds(text, telling):
             return reason
     return None
 

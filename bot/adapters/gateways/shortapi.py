@@ -43,11 +43,17 @@ RATIOS = ("16:9", "9:16", "1:1", "4:3", "3:4")
 # The reference page's own example: "a dance scene between character1 and character2".
 _CHARACTER = "character{n}"
 _RESOLUTIONS = {Resolution.P720: "720P", Resolution.P1080: "1080P"}
-# "succeeded" and "failed" are the words of the provider's own agent skill; its pages say 2.
+# "succeeded" and "failed" are the words of ShortAPI's own agent skill; its pages say 2.
 _FINISHED = frozenset({"2", "succeeded", "success", "completed"})
 _FAILED = frozenset({"3", "failed"})
 _VIDEO = re.compile(r"^https?://[^?#]+\.(?:mp4|webm|mov)(?:[?#]|$)", re.IGNORECASE)
 _PICTURE = re.compile(r"^[^?#]+\.(?:jpe?g|png|webp|gif)(?:[?#]|$)", re.IGNORECASE)
+
+
+PRICES = {
+    Resolution.P720: PriceRow(second_microusd=129_000),
+    Resolution.P1080: PriceRow(second_microusd=229_000),
+}
 
 
 def _modes() -> dict[Mode, ModeCapability]:
@@ -69,13 +75,14 @@ def _modes() -> dict[Mode, ModeCapability]:
 
 
 class ShortApi:
-    """The gateway ShortAPI."""
+    """The gateway ShortAPI. Without `prices` those of its page count."""
 
     def __init__(
         self,
         *,
         key: SecretStr | None,
         base_url: str = BASE_URL,
+        prices: Mapping[Resolution, PriceRow] | None = None,
         requests_per_min: int = 60,
         task_life_s: float = 86_400,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -88,10 +95,7 @@ class ShortApi:
             title="ShortAPI",
             model_title="HappyHorse 1.0",
             modes=_modes(),
-            prices={
-                Resolution.P720: PriceRow(second_microusd=129_000),
-                Resolution.P1080: PriceRow(second_microusd=229_000),
-            },
+            prices=PRICES if prices is None else prices,
             configured=self._wire.has_key,
             callback_field="callback_url",
             task_life_s=task_life_s,
@@ -129,6 +133,7 @@ class ShortApi:
                 NAME,
                 answer.status,
                 text,
+                sent=attempt.body,
                 retry_after_s=answer.retry_after_s,
                 detail=f"status {answer.status}, code {code}",
             )

@@ -34,6 +34,15 @@ SET hinted_at_ms = :now_ms,
     )
 WHERE job_id = :job_id AND number = :number
 """
+_BACK_TO_ITS_GATEWAY = """
+UPDATE jobs SET gateway = (SELECT gateway FROM attempts WHERE job_id = :job_id AND number = :number)
+WHERE job_id = :job_id AND state = 'held' AND attempt_count = :number AND :number > 0
+"""
+_DOUBT_THE_REFUSAL = """
+UPDATE jobs SET state = 'unconfirmed', since_at_ms = :now_ms, next_at_ms = :now_ms, not_before_ms = NULL,
+    submitted_at_ms = (SELECT submitted_at_ms FROM attempts WHERE job_id = :job_id AND number = :number)
+WHERE job_id = :job_id AND state = 'held' AND attempt_count = :number AND :number > 0
+"""
 _NAME = """
 UPDATE attempts SET gateway_job_id = :gateway_job_id
 WHERE job_id = :job_id AND number = :number AND coalesce(gateway_job_id, :gateway_job_id) = :gateway_job_id
@@ -52,6 +61,8 @@ class Callbacks(Connections):
         def work(db: sqlite3.Connection) -> None:
             db.execute(_MAKE_DUE, values)
             db.execute(_NOTE_HINT, values)
+            db.execute(_BACK_TO_ITS_GATEWAY, values)
+            db.execute(_DOUBT_THE_REFUSAL, values)
 
         await self._write(work)
 

@@ -8,7 +8,7 @@ from bot.adapters.store.rows import at, ms, ms_or_none
 from bot.domain.job import LineEntry
 
 LINE = """
-SELECT job_id, user_id, guild_id, gateway, created_at_ms, card_message_id, not_before_ms FROM jobs
+SELECT job_id, user_id, guild_id, gateway, created_at_ms, card_message_id, not_before_ms, pinned FROM jobs
 WHERE state = 'held' ORDER BY created_at_ms, rowid
 """
 _IS_SUBMITTING = "SELECT 1 FROM jobs WHERE job_id = :job_id AND state = 'submitting' AND attempt_count = :number"
@@ -20,6 +20,9 @@ _RETURN = """
 UPDATE jobs SET state = 'held', since_at_ms = :now_ms, submitted_at_ms = NULL, slow = 0, gateway = :gateway,
     not_before_ms = :not_before_ms, next_at_ms = coalesce(:not_before_ms, :now_ms)
 WHERE job_id = :job_id AND state = 'submitting' AND (pinned = 0 OR gateway = :gateway)
+    AND NOT EXISTS (
+        SELECT 1 FROM attempts WHERE job_id = :job_id AND number = :number AND hinted_at_ms IS NOT NULL
+    )
 """
 _REROUTE = """
 UPDATE jobs SET gateway = :to, not_before_ms = NULL
@@ -39,6 +42,7 @@ class Line(Connections):
                 gateway=row["gateway"],
                 created_at=at(row["created_at_ms"]),
                 ready=row["card_message_id"] is not None and (row["not_before_ms"] or 0) <= ms(now),
+                pinned=bool(row["pinned"]),
             )
             for row in await self._rows(LINE)
         ]

@@ -16,6 +16,7 @@ JOBS_OF = f"""{JOB}
 WHERE jobs.user_id = :user_id AND jobs.forgotten = 0 AND jobs.erased = 0
 ORDER BY jobs.created_at_ms DESC, jobs.rowid DESC LIMIT :limit
 """
+EVERY_JOB_OF = f"{JOB} WHERE jobs.user_id = :user_id ORDER BY jobs.created_at_ms DESC, jobs.rowid DESC"
 DUE = f"""{JOB}
 WHERE jobs.next_at_ms IS NOT NULL AND jobs.state != 'running' AND jobs.state != 'held' AND jobs.next_at_ms <= :now_ms
 ORDER BY jobs.next_at_ms LIMIT :limit
@@ -58,6 +59,9 @@ class Reads(Connections):
 
     async def jobs_of(self, user_id: int, *, limit: int) -> list[Job]:
         return [job_of(row) for row in await self._rows(JOBS_OF, {"user_id": user_id, "limit": limit})]
+
+    async def every_job_of(self, user_id: int) -> list[Job]:
+        return [job_of(row) for row in await self._rows(EVERY_JOB_OF, {"user_id": user_id})]
 
     async def due(self, now: datetime, *, held: bool, limit: int) -> list[Job]:
         rows = await self._rows(DUE_HELD if held else DUE, {"now_ms": ms(now), "limit": limit})

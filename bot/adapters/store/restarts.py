@@ -8,8 +8,13 @@ from bot.adapters.store.rows import ms
 
 # A card that was left behind by its job is caught up with after a restart only this long.
 _CARD_LIFE = timedelta(days=3)
-_NOT_BEFORE_MAX = timedelta(minutes=1)
 
+# A job that returned to the line in the future did so before the clock was set back: what it waits for is as long as
+# before, from now on.
+_SHIFT_WAITING = """
+UPDATE jobs SET not_before_ms = :now_ms + not_before_ms - since_at_ms
+WHERE state = 'held' AND not_before_ms IS NOT NULL AND since_at_ms > :now_ms
+"""
 _RECOVER_SUBMITTING = "UPDATE jobs SET state = 'unconfirmed', since_at_ms = :now_ms WHERE state = 'submitting'"
 _RECOVER_DUE = """
 UPDATE jobs SET next_at_ms = :now_ms
@@ -21,8 +26,7 @@ WHERE state IN ('held', 'unconfirmed', 'running', 'finished') OR delivery = 'due
 """
 # All that is due later, be it a lost job's next look; a submitting job is looked after by who sends it.
 _BRING_FORWARD = """
-UPDATE jobs SET not_before_ms = min(not_before_ms, :not_before_max_ms),
-    next_at_ms = max(:now_ms, coalesce(min(not_before_ms, :not_before_max_ms), :now_ms))
+UPDATE jobs SET next_at_ms = :now_ms
 WHERE state != 'submitting' AND next_at_ms > :now_ms
 """
 
@@ -35,6 +39,7 @@ class Restarts(Connections):
 
         def work(db: sqlite3.Connection) -> int:
             moved = db.execute(_RECOVER_SUBMITTING, values).rowcount
+            db.execute(_SHIFT_WAITING, values)
             db.execute(_RECOVER_DUE, values)
             return moved
 
@@ -42,4 +47,10 @@ class Restarts(Connections):
 
     async def bring_forward(self, now: datetime) -> None:
         """A submitting job is looked after by who sends it, and keeps its time."""
-        await self._change(_BRING_FORWARD, {"now_ms": ms(now), "not_before_max_ms": ms(now + _NOT_BEFORE_MAX)})
+        values = {"now_ms": ms(now)}
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute(_SHIFT_WAITING, values)
+            db.execute(_BRING_FORWARD, values)
+
+        await self._write(work)

@@ -100,7 +100,9 @@ def is_running(path: Path) -> bool:
 
 
 def _lock_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}.lock")
+    # Beside the file itself: the same database by another name, such as a symbolic link, has the same lock.
+    real = path.resolve()
+    return real.with_name(f"{real.name}.lock")
 
 
 def _lock(lock: int) -> None:
@@ -131,7 +133,7 @@ def only_one(path: Path) -> Iterator[None]:
         lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StartFailed(
-            f"{lock_path} cannot be written ({error.strerror}): check the rights of its folder and DATABASE_URL, "
+            f"{path}.lock cannot be written ({error.strerror}): check the rights of its folder and DATABASE_URL, "
             "for example DATABASE_URL=sqlite:///data/gallop.db"
         ) from error
     try:

@@ -36,6 +36,30 @@ BEGIN
     SELECT RAISE(ABORT, 'only a held job changes its gateway') WHERE NEW.state != 'held';
 END;
 
+DROP TRIGGER jobs_move_forward;
+
+CREATE TRIGGER jobs_move_forward
+BEFORE UPDATE OF state ON jobs WHEN NEW.state != OLD.state
+BEGIN
+    SELECT RAISE(ABORT, 'a job cannot move that way') WHERE NOT CASE OLD.state
+        WHEN 'held' THEN NEW.state IN ('submitting', 'unconfirmed', 'cancelled', 'failed')
+        WHEN 'submitting' THEN NEW.state IN ('running', 'unconfirmed', 'failed', 'held')
+        WHEN 'unconfirmed' THEN NEW.state IN ('running', 'lost')
+        WHEN 'running' THEN NEW.state IN ('finished', 'failed', 'lost')
+        WHEN 'finished' THEN NEW.state IN ('stored', 'failed')
+        ELSE FALSE
+    END;
+END;
+
+CREATE TRIGGER jobs_doubt_a_refusal_only_after_a_callback
+BEFORE UPDATE OF state ON jobs WHEN OLD.state = 'held' AND NEW.state = 'unconfirmed'
+BEGIN
+    SELECT RAISE(ABORT, 'only a callback takes a job out of the line like that') WHERE NOT EXISTS (
+        SELECT 1 FROM attempts
+        WHERE job_id = OLD.job_id AND number = OLD.attempt_count AND gateway = NEW.gateway AND hinted_at_ms IS NOT NULL
+    );
+END;
+
 CREATE TRIGGER jobs_return_after_a_certain_refusal
 BEFORE UPDATE OF state ON jobs WHEN OLD.state = 'submitting' AND NEW.state = 'held'
 BEGIN
