@@ -23,7 +23,7 @@ _WRITE_EVERY_S = 5.0
 _WRITE_TIMEOUT_S = 5.0
 _READY_NOTE = "ready"
 # What proxies add to a request that they pass on.
-_PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
+_PROXY_HEADERS = ("forwarded", "via", "x-real-ip", "x-forwarded-", "cf-")
 
 
 class Heartbeat:
@@ -172,7 +172,8 @@ class HealthRoutes:
         return web.Response(body=await self._figures(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     def _require_operator(self, request: web.Request) -> None:
-        if any(name in request.headers for name in _PROXY_HEADERS) or self._is_public(request.headers.get("Host", "")):
+        passed_on = any(name.lower().startswith(_PROXY_HEADERS) for name in request.headers)
+        if passed_on or self._is_public(request.headers.get("Host", "")):
             raise web.HTTPNotFound
 
     def _is_public(self, host: str) -> bool:

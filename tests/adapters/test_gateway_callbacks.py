@@ -39,7 +39,14 @@ def test_the_bare_job_object_names_its_job(case: Case, kind: str) -> None:
     ("name", "bodies"),
     [
         ("shortapi", [{"id": "a1"}, {"job_id": "a1"}, {"data": {"job_id": "a1"}}, {"data": {"id": "a1"}}]),
-        ("shortapi", [{"id": "event-7", "job_id": "a1"}, {"id": "", "data": {"id": "a1"}}]),
+        (
+            "shortapi",
+            [
+                {"id": "event-7", "job_id": "a1"},
+                {"id": "event-7", "data": {"job_id": "a1"}},
+                {"id": "", "data": {"id": "a1"}},
+            ],
+        ),
         ("hiapi", [{"taskId": "a1"}, {"task_id": "a1"}, {"data": {"taskId": "a1"}}, {"data": {"task_id": "a1"}}]),
         ("pixeldojo", [{"jobId": "a1"}, {"job_id": "a1"}, {"data": {"jobId": "a1"}}, {"job": {"job_id": "a1"}}]),
     ],

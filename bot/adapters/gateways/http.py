@@ -265,10 +265,13 @@ def read_id(*candidates: object) -> str | None:
 
 
 def read_callback_id(body: bytes, *keys: str, under: tuple[str, ...] = ("data",)) -> str | None:
-    """Return the job id that a callback's body names, at its top or in an object `under` it; None for anything else."""
+    """Return the job id that a callback's body names, at its top or in an object `under` it; None for anything else.
+
+    An earlier key counts before a later one, wherever they stand: beside a `job_id`, an `id` may be the event's.
+    """
     payload = Answer(httpx.codes.OK, body).payload() or {}
     places = [payload, *(as_object(payload.get(name)) for name in under)]
-    return read_id(*(place.get(key) for place in places for key in keys))
+    return read_id(*(place.get(key) for key in keys for place in places))
 
 
 def path_part(gateway_job_id: str) -> str:
