@@ -6,15 +6,16 @@ from bot.domain.ports import Clock
 class RequestPace:
     """Counts requests against a limit per minute.
 
-    A quarter of the limit may go at once; so in any minute at most one and a quarter of the limit is sent, which stays
-    within what the gateways document for the limits set by default (PixelDojo: 8 set, 10 documented).
+    After a rest a quarter of the limit may go at once, but not at the start, when everything is due. So in any minute
+    at most one and a quarter of the limit is sent, which stays within what the gateways document for the limits set by
+    default (PixelDojo: 8 set, 10 documented).
     """
 
     def __init__(self, per_min: float, clock: Clock) -> None:
         self._rate_per_s = per_min / 60
         self._size = max(1.0, per_min // 4)
         self._clock = clock
-        self._filled = self._size
+        self._filled = 1.0
         self._filled_at = clock.monotonic()
 
     def free(self) -> int:

@@ -13,12 +13,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.bench import bench_acknowledgement, bench_holds, bench_jobs
+from tests.bench import bench_acknowledgement, bench_callbacks, bench_holds, bench_jobs, bench_start
 
 _MEASUREMENTS = {
     "acknowledgement": bench_acknowledgement.run,
     "holds": bench_holds.run,
     "jobs": bench_jobs.run,
+    "callbacks": bench_callbacks.run,
+    "start": bench_start.run,
 }
 _ACK_RATIO_MAX = 2.0
 _HOLDS_RATIO_MIN = 0.5
@@ -26,6 +28,8 @@ _KB_PER_JOB_MAX = 20.0
 _READS_PER_JOB_MAX = 6.0
 _LAG_MAX_MS = 20.0
 _TO_CHANNEL_MAX_S = 2.0
+_CALLED_BACK_MAX_S = 1.0
+_FIRST_WATCH_MAX_S = 2.0
 _SYNCS = 200
 
 
@@ -56,7 +60,13 @@ def _say(line: str) -> None:
 def _table(report: dict[str, Any]) -> Iterable[str]:
     yield "| measured | Gallop | yardstick | aim | met |"
     yield "|---|---|---|---|---|"
-    rows = {"acknowledgement": _acknowledgement_rows, "holds": _holds_rows, "jobs": _jobs_rows}
+    rows = {
+        "acknowledgement": _acknowledgement_rows,
+        "holds": _holds_rows,
+        "jobs": _jobs_rows,
+        "callbacks": _callbacks_rows,
+        "start": _start_rows,
+    }
     for name, rows_of in rows.items():
         if name in report:
             for row in rows_of(report[name]):
@@ -111,6 +121,28 @@ def _jobs_rows(found: dict[str, Any]) -> Iterable[tuple[str, ...]]:
     yield "of that, until a read saw it done", f"{found['done_to_read_s']['p50']} s", "", "", ""
     yield "of that, from the read to the channel", f"{found['read_to_channel_s']['p50']} s", "", "", ""
     yield "processor time per job, without the probing child", f"{found['cpu_ms_per_job']} ms", "", "", ""
+
+
+def _callbacks_rows(found: dict[str, Any]) -> Iterable[tuple[str, ...]]:
+    whole_s = found["done_to_channel_s"]["p50"]
+    yield (
+        "gateway done to video in the channel with callbacks, median",
+        f"{whole_s} s more",
+        f"{found['bare_transfer_s']} s, bare transfer",
+        *_below(whole_s, _CALLED_BACK_MAX_S, "s"),
+    )
+
+
+def _start_rows(found: dict[str, Any]) -> Iterable[tuple[str, ...]]:
+    first_s, per_s = found["first_watch_s"], found["limit_per_min"] / 60
+    yield (
+        f"start to first watch with {found['jobs']:,} unfinished jobs",
+        f"{first_s} s",
+        "",
+        *_below(first_s, _FIRST_WATCH_MAX_S, "s"),
+    )
+    busiest = f"{found['busiest_second']}"
+    yield "of their reads, the most in any second", busiest, f"{per_s:g}, the limit's rate", "", ""
 
 
 def _below(value: float, limit: float, unit: str) -> tuple[str, str]:

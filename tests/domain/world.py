@@ -84,6 +84,9 @@ class World:
     def _wire(self) -> None:
         gateways = {gateway.capabilities.gateway: gateway for gateway in self.all_gateways}
         paces = {name: RequestPace(g.capabilities.requests_per_min, self.clock) for name, g in gateways.items()}
+        for pace in paces.values():
+            # As after a rest: most stories do not begin with a start.
+            pace._filled = pace._size
         views = JobViews(store=self.store, gateways=gateways, caps=self.caps, times=self.times, clock=self.clock)
         overbilled = self.overbilled = Overbilled(None, self._remember)
         breakers = self.breakers = Breakers(self.clock)
