@@ -111,7 +111,9 @@ def restore(file: Path) -> None:
     settings = _configured()
     aside = app.restore(settings, file)
     print(f"Restored to {settings.database_path.resolve()}." + (f" The old database is {aside}." if aside else ""))
-    print("Jobs that were in line in the backup have failed and cost nothing: they may have been made since.")
+    print("What happened since the backup is not in its books.")
+    print("Jobs that were in line in it have failed and cost nothing: they may have been made since.")
+    print("Data that people deleted since is back with it: whoever did that must delete it again.")
 
 
 def _configured() -> Settings:
@@ -141,6 +143,11 @@ def _parts_table(app: "App") -> list[str]:
         ("files", f"{settings.data_dir}, kept {settings.retention_days} days"),
         ("discord", settings.discord_api_url),
         ("pictures", f"hosted by {settings.attachment_host.value}"),
+        ("public address", settings.public_url or "none: gateways do not call back"),
+        (
+            "operators told by",
+            f"channel {settings.operator_channel_id}" if settings.operator_channel_id else "direct message",
+        ),
         ("paid gateways for", guilds),
         (
             "quota",

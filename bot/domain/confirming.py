@@ -108,6 +108,9 @@ class Confirmer:
         return await self._bound(job, attempt, gateway_job_id, reading)
 
     async def _bound(self, job: Job, attempt: Attempt, gateway_job_id: str, reading: Reading) -> BindProblem | None:
+        if (reading.billed_microusd or 0) > attempt.price_microusd:
+            # What was billed above the price is sooner another job's id than a price that rose without a word.
+            return BindProblem.OTHER_BILL
         if await self._submitter.confirmed(job, attempt, gateway_job_id, reading.billed_microusd):
             self._forget(job)
             return None

@@ -186,6 +186,7 @@ class BindProblem(StrEnum):
     NOT_UNCONFIRMED = "not_unconfirmed"
     NOT_READABLE = "not_readable"
     TAKEN = "taken"
+    OTHER_BILL = "other_bill"
 
 
 @dataclass(eq=False)

@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -50,7 +50,8 @@ class Notice:
 
     `job`: UNCONFIRMED and DELIVERY_GIVEN_UP. `gateway_title`: all but LOSS and DISK_LOW. `reason`: GATEWAY_OUT.
     `detail`: the month of a LOSS; mode and resolution of what was OVERBILLED ("text at 720p"). `loss_microusd` and
-    `limit_microusd`, from which on it is told: LOSS. `free_bytes`: DISK_LOW.
+    `limit_microusd`, from which on it is told: LOSS. `free_bytes`: DISK_LOW. `since`: when it was first seen to be so
+    without having been told.
     """
 
     key: str
@@ -62,6 +63,7 @@ class Notice:
     loss_microusd: int = 0
     limit_microusd: int = 0
     free_bytes: int = 0
+    since: datetime | None = None
 
 
 class Operators(Protocol):
@@ -101,6 +103,7 @@ class Notices:
         self._clock = clock
         self._tries: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
+        self._seen_at: dict[str, datetime] = {}
 
     async def run(self) -> None:
         """Look now and every 15 seconds, until cancelled."""
@@ -120,9 +123,12 @@ class Notices:
         for key in told - present:
             if await self._is_over(key):
                 await self._store.forget_told(key)
-        for notice in found:
-            if notice.key not in told and self._clock.monotonic() >= self._not_before.get(notice.key, 0.0):
-                await self._tell(notice)
+        untold = [notice for notice in found if notice.key not in told]
+        now = self._clock.now()
+        self._seen_at = {notice.key: self._seen_at.get(notice.key, now) for notice in untold}
+        for notice in untold:
+            if self._clock.monotonic() >= self._not_before.get(notice.key, 0.0):
+                await self._tell(replace(notice, since=self._seen_at[notice.key]))
 
     async def _tell(self, notice: Notice) -> None:
         tries = self._tries.get(notice.key, 0)

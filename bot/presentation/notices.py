@@ -20,8 +20,9 @@ _ACCENTS = {
     NoticeKind.DELIVERY_GIVEN_UP: Accent.AMBER,
     NoticeKind.DISK_LOW: Accent.RED,
 }
-# What an operator sets for a price; ShortAPI publishes its prices, so that they are not set.
+# What an operator sets for a price.
 _PRICE_SETTINGS = {
+    "ShortAPI": "`SHORTAPI_{resolution}_USD_PER_S`",
     "HiAPI": "`HIAPI_{resolution}_USD_PER_S`",
     "PixelDojo": "`PIXELDOJO_CREDITS_{resolution}` or `PIXELDOJO_CREDIT_USD`",
 }
@@ -58,7 +59,7 @@ def _gateway_out(notice: Notice) -> list[str]:
     title = notice.gateway_title
     if notice.reason is Refusal.CREDIT:
         what = f"**{title} has no credit left**"
-        now = f"Add credit in {title}'s console. The first job ten minutes after the last refusal finds out."
+        now = f"Add credit in {title}'s console. Ten minutes after the last refusal the next job finds out."
     else:
         what = f"**{title} does not accept this bot's key**"
         now = (
@@ -74,11 +75,8 @@ def _gateway_out(notice: Notice) -> list[str]:
 
 def _overbilled(notice: Notice) -> list[str]:
     title, row = notice.gateway_title, notice.detail
-    if (settings := _PRICE_SETTINGS.get(title)) is None:
-        now = f"{title}'s prices come with the bot: look for a newer version."
-    else:
-        names = settings.format(resolution=row.rpartition(" ")[2].upper())
-        now = f"Correct {names} and start the bot again."
+    names = _PRICE_SETTINGS[title].format(resolution=row.rpartition(" ")[2].upper())
+    now = f"Set {names} to what {title} bills, and start the bot again."
     return [
         f"**{title} billed more than its price**",
         f"The price of {row} is too low. Members pay at most what was on hold; what was billed above it is your loss.",

@@ -253,6 +253,11 @@ def _bind(error: BindRejected) -> str:
         case BindProblem.NOT_READABLE:
             wrong = f"{error.gateway_title} shows no job of that id, or cannot be asked just now. Nothing was changed."
             return f"{wrong}\nCompare the id with the one {error.gateway_title} gives, and try again."
+        case BindProblem.OTHER_BILL:
+            return (
+                f"{error.gateway_title} billed more for that id than this job costs, so it is probably another job's. "
+                "Nothing was changed."
+            )
         case BindProblem.TAKEN:
             return f"{error.gateway_title} gave that id to another job here. Nothing was changed."
 

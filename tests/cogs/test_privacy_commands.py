@@ -231,7 +231,8 @@ async def test_the_button_deletes_and_counts_what_it_did(tmp_path: Path) -> None
         assert (await on.store.job(waiting.job_id)).state is JobState.CANCELLED
         assert (await on.store.job(going.job_id)).state is JobState.RUNNING
         assert (await on.store.job(ended.job_id)).request.prompt == ""
-        assert "no videos yet" in await on.say("history")
+        assert "The running one" in (history := await on.say("history"))
+        assert "The ended one" not in history
 
 
 async def test_after_the_deletion_no_button_is_left(tmp_path: Path) -> None:

@@ -508,3 +508,19 @@ async def test_a_video_that_comes_while_its_person_is_forgotten_is_not_kept(tmp_
 
         assert (await w.job(opened)).delivery is Delivery.NONE
         assert w.library.discarded == [f"{job_id}.mp4"]
+
+
+@pytest.mark.parametrize("by", ["operator", "callback"])
+async def test_an_id_that_was_billed_above_this_jobs_price_is_not_bound(tmp_path, by):
+    async with world(tmp_path) as w:
+        w.gateway.read_script.extend([Reading(Progress.RUNNING, billed_microusd=PRICE + 1)] * 10)
+        opened, job_id = await unconfirmed(w)
+        if by == "callback":
+            await hint(w, job_id, "dearer")
+        else:
+            with pytest.raises(BindRejected) as rejected:
+                await w.operating.bind(job_id, "dearer", actor_id=OPERATOR)
+            assert rejected.value.problem is BindProblem.OTHER_BILL
+
+        assert (await w.job(opened)).state is JobState.UNCONFIRMED
+        assert w.overbilled.rows() == []

@@ -50,7 +50,7 @@ NOTICES = {
             "**PixelDojo has no credit left**",
             "It refuses every job, at no cost. Until that is mended, jobs with `gateway:auto` go elsewhere where "
             "another gateway can make them, and those that name PixelDojo are refused.",
-            "Add credit in PixelDojo's console. The first job ten minutes after the last refusal finds out.",
+            "Add credit in PixelDojo's console. Ten minutes after the last refusal the next job finds out.",
         ],
     ),
     "overbilled": (
@@ -60,8 +60,8 @@ NOTICES = {
             "**HiAPI billed more than its price**",
             "The price of text at 720p is too low. Members pay at most what was on hold; what was billed above it is "
             "your loss.",
-            "Correct `HIAPI_720P_USD_PER_S` and start the bot again. No more text at 720p is bought at HiAPI until "
-            "then.",
+            "Set `HIAPI_720P_USD_PER_S` to what HiAPI bills, and start the bot again. No more text at 720p is bought "
+            "at HiAPI until then.",
         ],
     ),
     "loss": (
@@ -116,13 +116,8 @@ def test_every_kind_of_notice_has_words() -> None:
 @pytest.mark.parametrize(
     ("title", "detail", "says"),
     [
-        ("PixelDojo", "reference at 1080p", "Correct `PIXELDOJO_CREDITS_1080P` or `PIXELDOJO_CREDIT_USD` and start"),
-        (
-            "ShortAPI",
-            "text at 720p",
-            "ShortAPI's prices come with the bot: look for a newer version. No more text at 720p is bought at ShortAPI "
-            "until then.",
-        ),
+        ("PixelDojo", "reference at 1080p", "Set `PIXELDOJO_CREDITS_1080P` or `PIXELDOJO_CREDIT_USD` to what"),
+        ("ShortAPI", "text at 720p", "Set `SHORTAPI_720P_USD_PER_S` to what ShortAPI bills, and start the bot again."),
     ],
 )
 def test_the_setting_to_correct_is_that_of_the_gateway_and_resolution(title: str, detail: str, says: str) -> None:

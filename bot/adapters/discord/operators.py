@@ -17,8 +17,6 @@ from bot.presentation.notices import mark, mark_line, notice_card
 
 log = logging.getLogger(__name__)
 
-# What recurs comes back under the same key: an older message was about another time. One within the hour still says it.
-_TOLD_LATELY = timedelta(hours=1)
 # The key of a loss is its month; that of an overbilled row lives as long as its price.
 _TOLD_EVER = timedelta(days=31)
 
@@ -85,7 +83,8 @@ class OperatorMessenger:
         if await self._is_there(place, notice):
             log.info("notice found again channel_id=%s", place.channel_id)
             return
-        await self._posting.send(place, notice_card(notice), nonce=f"n{mark(notice.key)}")
+        again = f" {notice.since}" if notice.kind in RECURRING else ""
+        await self._posting.send(place, notice_card(notice), nonce=f"n{mark(notice.key + again)}")
 
     async def _is_there(self, place: Place, notice: Notice) -> bool:
         line = mark_line(notice.key)
@@ -104,4 +103,7 @@ class OperatorMessenger:
         """Return when the notice can have been told first."""
         if notice.job is not None:
             return notice.job.created_at
-        return self._clock.now() - (_TOLD_LATELY if notice.kind in RECURRING else _TOLD_EVER)
+        if notice.kind in RECURRING and notice.since is not None:
+            # An older message under the same key was about another time.
+            return notice.since
+        return self._clock.now() - _TOLD_EVER
