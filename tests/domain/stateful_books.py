@@ -42,7 +42,7 @@ class Books:
         self.money = {row["job_id"]: row for row in db.execute("SELECT * FROM money")}
         self.attempts = db.execute("SELECT * FROM attempts ORDER BY job_id, number").fetchall()
         self._committed = db.execute("SELECT * FROM committed").fetchall()
-        self._moves = db.execute("SELECT was, became FROM moves").fetchall()
+        self._moves = db.execute("SELECT * FROM moves").fetchall()
         self._noted_holds = db.execute("SELECT * FROM holds").fetchall()
 
     def attempts_of(self, job_id: str) -> list[sqlite3.Row]:
@@ -63,8 +63,9 @@ class Books:
             assert call == "edit_card" or count == 1, f"{call} {count} times for {job_id}"
 
     def _check_moves(self, before: "Books | None") -> None:
-        for was, became in self._moves:
+        for was, became, is_paused in self._moves:
             assert JobState(became) in MOVES[JobState(was)], f"{was} -> {became}"
+            assert became != "submitting" or not is_paused, "submitted while paused"
         if before is None:
             return
         assert before.entries <= self.entries, "the ledger is append-only"

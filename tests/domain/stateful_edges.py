@@ -23,7 +23,7 @@ from bot.domain.errors import (
     SubmissionUnconfirmed,
     VideoUnusable,
 )
-from bot.domain.job import Attempt, MessageRef
+from bot.domain.job import Attempt, JobState, MessageRef
 from bot.domain.ports import Accepted, CardView, Progress, Reading
 from bot.domain.pricing import Capabilities, Idempotency
 from bot.domain.telling import DELIVERY_GIVEN_UP_AFTER_S
@@ -32,10 +32,10 @@ from tests.fakes import FakeClock, FakeGateway, FakeMessenger
 # What the connection that writes notes beside the bot's own tables: every move, and where each limit stood when a hold
 # was made. It is part of the same transactions, so that what is undone is not noted either.
 _WITNESS = """
-CREATE TEMP TABLE moves (job_id, was, became);
+CREATE TEMP TABLE moves (was, became, is_paused);
 CREATE TEMP TRIGGER note_moves AFTER UPDATE OF state ON main.jobs WHEN NEW.state != OLD.state
 BEGIN
-    INSERT INTO moves VALUES (NEW.job_id, OLD.state, NEW.state);
+    INSERT INTO moves VALUES (OLD.state, NEW.state, EXISTS (SELECT 1 FROM main.switches WHERE name = 'paused'));
 END;
 CREATE TEMP VIEW money AS
 SELECT hold.job_id, hold.user_id, hold.guild_id, hold.day, hold.month,
@@ -86,12 +86,13 @@ class Disk:
     """The file under the store. Writing or reading it may fail, and the process may die right before or after a commit.
 
     A dead process does nothing more: whatever needs the store hangs, until the machine starts the next life.
-    `failures` counts what failed, and `failed_at` is when it did last.
+    `good_writes` are left before the failing ones. `failures` counts what failed, and `failed_at` is when it did last.
     """
 
     def __init__(self, clock: FakeClock, turns: Turns) -> None:
         self._clock = clock
         self._turns = turns
+        self.good_writes = 0
         self.failing_writes = 0
         self.failing_reads = 0
         self.dies_in: int | None = None
@@ -109,8 +110,8 @@ class Disk:
         self.failing_writes = self.failing_reads = 0
         self.dies_in, self.is_dead = None, False
 
-    def check_written(self, attempt: Attempt) -> None:
-        """What leaves is written down, with its very bytes, and its price is set aside."""
+    def check_written(self, attempt: Attempt) -> JobState:
+        """What leaves is written down, with its very bytes, and its price is set aside. Return the job's state."""
         sql = """
         SELECT jobs.state, price.held, price.is_open FROM jobs
         JOIN attempts USING (job_id) LEFT JOIN money AS price USING (job_id)
@@ -121,6 +122,7 @@ class Disk:
         assert row["state"] in {"submitting", "unconfirmed"}, f"sent while {row['state']}"
         assert attempt.price_microusd == 0 or row["is_open"], "sent without a hold"
         assert attempt.price_microusd <= (row["held"] or 0), "sent at more than its hold"
+        return JobState(row["state"])
 
     @contextmanager
     def well(self) -> Iterator[None]:
@@ -133,7 +135,9 @@ class Disk:
 
     async def write(self, db: sqlite3.Connection) -> None:
         await self._come()
-        if self.failing_writes:
+        if self.failing_writes and self.good_writes:
+            self.good_writes -= 1
+        elif self.failing_writes:
             self.failing_writes -= 1
             raise self._failure()
         if self.dies_in is not None:
@@ -292,7 +296,7 @@ class TrueGateway(FakeGateway):
     """A gateway with books: what it made stands in `works`, and what it answers comes from there.
 
     It lies in one way only: an answer may fail to come. With REPLAY a key makes one job, however often it is sent.
-    `accepted` and `refused` is what this life of the process was told, the latter only of what was never sent before.
+    `accepted` and `refused` is what this life of the process was told of its attempts.
     """
 
     def __init__(self, facts: Capabilities, clock: FakeClock, turns: Turns, disk: Disk, answers: deque[Answer]) -> None:
@@ -305,7 +309,6 @@ class TrueGateway(FakeGateway):
         self.read_faults: deque[Refusal] = deque()
         self.fetch_faults: deque[bool] = deque()
         self.under_way: set[str] = set()
-        self._sent: Counter[tuple[str, int]] = Counter()
         self.accepted: set[tuple[str, int]] = set()
         self.refused: set[tuple[str, int]] = set()
         self.gate.clear()
@@ -319,16 +322,20 @@ class TrueGateway(FakeGateway):
 
     async def submit(self, attempt: Attempt) -> Accepted:
         self.submitted.append(attempt)
-        self._disk.check_written(attempt)
+        state = self._disk.check_written(attempt)
         self.under_way.add(attempt.job_id)
         try:
-            return await self._answer(attempt, self._answers.popleft() if self._answers else Answer())
+            accepted = await self._answer(attempt, self._answers.popleft() if self._answers else Answer())
+        except SubmissionRefused:
+            # Only the first POST can be refused for certain: what is sent again may have been taken before.
+            self.refused |= {(attempt.job_id, attempt.number)} if state is JobState.SUBMITTING else set()
+            raise
         finally:
             self.under_way.discard(attempt.job_id)
+        self.accepted.add((attempt.job_id, attempt.number))
+        return accepted
 
     async def _answer(self, attempt: Attempt, answer: Answer) -> Accepted:
-        key = (attempt.job_id, attempt.number)
-        self._sent[key] += 1
         await self._turns.take()
         if answer.hangs is Hangs.BEFORE:
             await self.gate.wait()
@@ -339,12 +346,10 @@ class TrueGateway(FakeGateway):
         if answer.says is Says.BROKEN:
             raise Broken
         if answer.says is Says.REFUSED:
-            self.refused |= {key} if self._sent[key] == 1 else set()
             raise SubmissionRefused(self.name, "refused", answer.reason, retry_after_s=answer.retry_after_s)
         if answer.says is not Says.ACCEPTED or work is None:
             mismatch = answer.says is Says.MISMATCH
             raise SubmissionUnconfirmed(self.name, "lost", retry_after_s=answer.retry_after_s, mismatch=mismatch)
-        self.accepted.add(key)
         return Accepted(work.gateway_job_id, work.says_microusd(self._clock.monotonic()))
 
     def _work(self, attempt: Attempt, answer: Answer) -> Work | None:

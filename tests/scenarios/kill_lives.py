@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -58,7 +58,8 @@ class WiredLife:
     async def _end_by(self, number: signal.Signals) -> int:
         pid = await self.bell.until(lambda: self.pid, timeout_s=LIFE_MAX_S, what="the birth")
         if self.exit_code is None:
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):  # it has ended, and the word of it is on its way
+                os.kill(pid, number)
         return await self.ended()
 
 
