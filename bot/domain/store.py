@@ -102,7 +102,7 @@ class Store(Protocol):
     async def job(self, job_id: str) -> Job | None: ...
 
     async def jobs_of(self, user_id: int, *, limit: int) -> list[Job]:
-        """Return the person's newest jobs that are not erased, newest first."""
+        """Return the person's newest jobs, newest first, without those that are deleted or only wait for it."""
 
     async def every_job_of(self, user_id: int) -> list[Job]:
         """Return all that is kept of a person's jobs, also of erased ones, newest first."""

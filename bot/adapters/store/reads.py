@@ -14,6 +14,7 @@ from bot.domain.request import Mode, Resolution
 JOB_BY_ID = f"{JOB} WHERE jobs.job_id = :job_id"
 JOBS_OF = f"""{JOB}
 WHERE jobs.user_id = :user_id AND jobs.erased = 0
+    AND (jobs.forgotten = 0 OR jobs.state NOT IN ('cancelled', 'failed', 'lost', 'stored') OR jobs.delivery = 'due')
 ORDER BY jobs.created_at_ms DESC, jobs.rowid DESC LIMIT :limit
 """
 EVERY_JOB_OF = f"{JOB} WHERE jobs.user_id = :user_id ORDER BY jobs.created_at_ms DESC, jobs.rowid DESC"
