@@ -3,9 +3,11 @@
 import ipaddress
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import discord
 import pytest
 from aiohttp.resolver import AsyncResolver
 
@@ -66,3 +68,11 @@ def _clean_environment() -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
+def no_heart_beats_on() -> None:
+    """discord.py leaves the thread of a socket that was given up before it was ready, which later misses its loop."""
+    for thread in threading.enumerate():
+        if isinstance(thread, discord.gateway.KeepAliveHandler) and thread.ws.loop.is_closed():
+            thread.stop()
