@@ -2,8 +2,9 @@
 FROM python:3.12-slim AS build
 WORKDIR /build
 RUN python -m venv /app
-COPY requirements/run.txt requirements/build.txt requirements/
-RUN /app/bin/pip install --no-cache-dir --require-hashes -r requirements/run.txt -r requirements/build.txt
+COPY requirements/plots.txt requirements/build.txt requirements/
+# With the plotting library, so that reports come with their picture.
+RUN /app/bin/pip install --no-cache-dir --require-hashes -r requirements/plots.txt -r requirements/build.txt
 COPY . .
 RUN /app/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
     && /app/bin/pip uninstall --yes setuptools pip

@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 # Further arguments: make demo ARGS="--report demo/report.json", make test ARGS="-k ledger".
 ARGS ?=
 
-.PHONY: help demo run test soak check fix bench lock clean venv
+.PHONY: help demo run test soak check fix bench lock clean venv plots
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
@@ -41,7 +41,8 @@ bench: $(VENV)/dev ## the measurements of the README
 
 lock: $(VENV)/dev ## choose dependencies anew, with hashes
 	@$(LOCK) --upgrade pyproject.toml --output-file requirements/run.txt
-	@$(LOCK) --upgrade --extra dev --constraint requirements/run.txt pyproject.toml --output-file requirements/dev.txt
+	@$(LOCK) --upgrade --extra plots --constraint requirements/run.txt pyproject.toml --output-file requirements/plots.txt
+	@$(LOCK) --upgrade --extra dev --constraint requirements/plots.txt pyproject.toml --output-file requirements/dev.txt
 	@echo setuptools | $(LOCK) --upgrade --constraint requirements/dev.txt - --output-file requirements/build.txt
 
 clean: ## remove what these targets made, but never data/
@@ -50,12 +51,18 @@ clean: ## remove what these targets made, but never data/
 
 venv: $(VENV)/dev ## the virtual environment alone
 
+plots: $(VENV)/plots ## the plotting library, for the pictures of reports
+
 $(VENV)/run: requirements/run.txt requirements/build.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo 'Gallop needs Python 3.11 or newer, for example: make PYTHON=python3.12' >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install --require-hashes -r requirements/run.txt -r requirements/build.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/plots: requirements/plots.txt $(VENV)/run
+	@$(PIP) install --require-hashes -r requirements/plots.txt
 	@touch $@
 
 $(VENV)/dev: requirements/dev.txt $(VENV)/run

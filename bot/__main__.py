@@ -19,6 +19,8 @@ from bot.config import Settings, load_settings
 from bot.domain.errors import StartFailed
 from bot.domain.money import show_usd
 from bot.domain.pricing import Capabilities
+from bot.domain.reporting import AskedPeriod
+from bot.domain.windows import Window
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -114,6 +116,30 @@ def restore(file: Path) -> None:
     print("What happened since the backup is not in its books.")
     print("Jobs that were in line in it have failed and cost nothing: they may have been made since.")
     print("Data that people deleted since is back with it: whoever did that must delete it again.")
+
+
+@cli.command(help="Tell what was spent, also while the bot runs: as a table, and with --out as files too.")
+@click.option(
+    "--period",
+    type=click.Choice([window.value for window in Window]),
+    help="The running day, week or month. Default: month.",
+)
+@click.option(
+    "--from", "first", metavar="DATE", help="The first day (UTC), such as 2026-11-01, in the place of a period."
+)
+@click.option("--until", "last", metavar="DATE", help="The last day. Default: today.")
+@click.option("--guild", "guild_id", type=int, metavar="ID", help="One server alone, its days in its time zone.")
+@click.option(
+    "--out", "folder", type=click.Path(file_okay=False, path_type=Path), help="Write PNG, CSV and JSON there."
+)
+def report(period: str | None, first: str | None, last: str | None, guild_id: int | None, folder: Path | None) -> None:
+    from bot import app
+
+    settings = load_settings()
+    logs.configure(level=logging.ERROR, secrets=settings.secrets())
+    asked = AskedPeriod(Window(period) if period else None, first, last)
+    for line in asyncio.run(app.report(settings, asked, guild_id=guild_id, folder=folder)):
+        print(line)
 
 
 def _configured() -> Settings:

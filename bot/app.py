@@ -5,39 +5,35 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bot import doctor, parts
-from bot.adapters.callbacks import CallbackLinks
+from bot.adapters.clock import SystemClock
 from bot.adapters.discord.client import GallopBot
-from bot.adapters.discord.operators import OperatorMessenger
-from bot.adapters.discord.places import Places
-from bot.adapters.discord.posting import Posting
 from bot.adapters.media.library import FileLibrary
+from bot.adapters.media.plots import KeptPlotter
 from bot.adapters.store import backup
+from bot.adapters.store.reports import SqliteReports, require_schema
 from bot.adapters.store.sqlite import SqliteStore, is_running, open_store
 from bot.config import Settings
 from bot.deep_doctor import try_out
-from bot.domain.breakers import Breakers
-from bot.domain.confirming import Confirmer
-from bot.domain.errors import StartFailed
+from bot.domain.auditing import AuditTeller
+from bot.domain.charts import NoPicture
+from bot.domain.errors import StartFailed, StoreFailed
 from bot.domain.job import JobBook
 from bot.domain.job_runner import JobRunner
-from bot.domain.job_views import JobViews
 from bot.domain.notices import Notices
-from bot.domain.offers import Serving
-from bot.domain.operating import OperatorService
-from bot.domain.ports import Gateway, Pictures
+from bot.domain.ports import Gateway
 from bot.domain.pricing import Overbilled
-from bot.domain.privacy import PrivacyService
-from bot.domain.request_pace import RequestPace
-from bot.domain.submitting import Submitter
-from bot.domain.telling import Teller
+from bot.domain.reporting import AskedPeriod, Made, PeriodRejected, ReportService
 from bot.domain.upkeep import Upkeep
 from bot.domain.video_service import VideoService
-from bot.domain.watching import Watcher
+from bot.presentation.report_chart import chart_of
+from bot.presentation.report_files import CSV_NAME, JSON_NAME, PICTURE_NAME, csv_file, json_file
+from bot.presentation.report_text import no_picture, period_reply, report_table
 from bot.presentation.unconfirmed import Patience
+from bot.wiring import Wiring
 from cogs.video import VideoCog
 from cogs.video_admin import VideoAdminCog
 
@@ -58,6 +54,7 @@ class App:
     runner: JobRunner
     upkeep: Upkeep
     notices: Notices
+    audit_teller: AuditTeller
     gateways: Mapping[str, Gateway]
     library: FileLibrary
 
@@ -89,7 +86,7 @@ class App:
         jobs_at_rest = asyncio.Event()
         connection = asyncio.create_task(self.bot.run_until(jobs_at_rest))
         jobs = asyncio.create_task(self.runner.run())
-        beside = [asyncio.create_task(self.upkeep.run()), asyncio.create_task(self.notices.run())]
+        beside = [asyncio.create_task(part.run()) for part in (self.upkeep, self.notices, self.audit_teller)]
         try:
             await asyncio.wait({connection, jobs, stopping, *beside}, return_when=asyncio.FIRST_COMPLETED)
             log.info("stopping")
@@ -116,7 +113,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         ground = await parts.lay_ground(settings, stack)
         bot = GallopBot(api_url=settings.discord_api_url, http_trace=ground.metrics.discord_trace())
         stack.push_async_callback(bot.close)
-        wiring = _Wiring(
+        wiring = Wiring(
             ground,
             bot,
             await parts.pictures(ground, stack),
@@ -126,8 +123,22 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         patience = Patience.of(
             (gateway.capabilities for gateway in ground.gateways.values()), task_life_s=settings.task_life_s
         )
-        await bot.add_cog(VideoCog(bot, wiring.service, privacy=wiring.privacy, library=ground.library))
-        await bot.add_cog(VideoAdminCog(bot, wiring.operating, patience))
+        await bot.add_cog(
+            VideoCog(bot, wiring.service, privacy=wiring.privacy, personal=wiring.personal, library=ground.library)
+        )
+        await bot.add_cog(
+            VideoAdminCog(
+                bot,
+                wiring.operating,
+                patience,
+                managers=wiring.managers,
+                guild_jobs=wiring.guild_jobs,
+                settings=wiring.settings,
+                doctor=wiring.guild_doctor,
+                reports=wiring.reports,
+                titles={name: gateway.capabilities.title for name, gateway in ground.gateways.items()},
+            )
+        )
         await parts.open_web(
             ground, stack, breakers=wiring.breakers, wake=wiring.runner.wake, connected=bot.is_connected
         )
@@ -139,162 +150,9 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             wiring.runner,
             wiring.upkeep,
             wiring.notices,
+            wiring.audit_teller,
             ground.gateways,
             ground.library,
-        )
-
-
-class _Wiring:
-    """The domain's objects, each given what it stands on. The public ones are what the cogs and the app use."""
-
-    def __init__(
-        self,
-        ground: parts.Ground,
-        bot: GallopBot,
-        pictures: Pictures,
-        overbilled: Overbilled,
-        restored_at: datetime | None,
-    ) -> None:
-        self._ground, self._bot, self._overbilled = ground, bot, overbilled
-        settings, store, gateways, clock = ground.settings, ground.store, ground.gateways, ground.clock
-        self._paces = {
-            name: RequestPace(gateway.capabilities.requests_per_min, clock) for name, gateway in gateways.items()
-        }
-        self._places, self._posting = Places(bot), Posting()
-        self._messenger = parts.messenger(ground, self._places, self._posting, restored_at)
-        self._views = JobViews(
-            store=store, gateways=gateways, caps=settings.caps(), times=settings.watch_times(), clock=clock
-        )
-        self.breakers = Breakers(clock)
-        self._submitter, self._watcher = self._make_submitter(), self._make_watcher()
-        self._confirmer = self._make_confirmer(restored_at)
-        self.runner = self._make_runner(restored_at)
-        self.service = self._make_service(pictures)
-        self.operating = self._make_operating()
-        self.upkeep = Upkeep(
-            store=store, library=ground.library, retention=timedelta(days=settings.retention_days), clock=clock
-        )
-        self.privacy = PrivacyService(store=store, runner=self.runner, upkeep=self.upkeep, clock=clock)
-        self.notices = self._make_notices()
-
-    def _operator_ids(self) -> frozenset[int]:
-        return self._bot.operator_ids(self._ground.settings.operator_ids)
-
-    def _make_submitter(self) -> Submitter:
-        ground = self._ground
-        return Submitter(
-            store=ground.store,
-            gateways=ground.gateways,
-            library=ground.library,
-            messenger=self._messenger,
-            hosting=parts.hosting(ground, self._places, self._posting),
-            views=self._views,
-            overbilled=self._overbilled,
-            breakers=self.breakers,
-            callbacks=CallbackLinks(ground.settings.public_url),
-            times=ground.settings.watch_times(),
-            clock=ground.clock,
-        )
-
-    def _make_watcher(self) -> Watcher:
-        ground = self._ground
-        return Watcher(
-            store=ground.store,
-            gateways=ground.gateways,
-            paces=self._paces,
-            library=ground.library,
-            views=self._views,
-            overbilled=self._overbilled,
-            measures=ground.metrics,
-            times=ground.settings.watch_times(),
-            clock=ground.clock,
-        )
-
-    def _make_confirmer(self, restored_at: datetime | None) -> Confirmer:
-        ground = self._ground
-        return Confirmer(
-            store=ground.store,
-            gateways=ground.gateways,
-            paces=self._paces,
-            submitter=self._submitter,
-            watcher=self._watcher,
-            breakers=self.breakers,
-            times=ground.settings.watch_times(),
-            clock=ground.clock,
-            restored_at=restored_at,
-        )
-
-    def _make_runner(self, restored_at: datetime | None) -> JobRunner:
-        ground = self._ground
-        teller = Teller(
-            store=ground.store,
-            messenger=self._messenger,
-            views=self._views,
-            measures=ground.metrics,
-            clock=ground.clock,
-            started_at=ground.clock.now(),
-            restored_at=restored_at,
-        )
-        return JobRunner(
-            store=ground.store,
-            gateways=ground.gateways,
-            paces=self._paces,
-            breakers=self.breakers,
-            submitter=self._submitter,
-            watcher=self._watcher,
-            confirmer=self._confirmer,
-            teller=teller,
-            caps=ground.settings.caps(),
-            times=ground.settings.watch_times(),
-            clock=ground.clock,
-        )
-
-    def _make_service(self, pictures: Pictures) -> VideoService:
-        ground = self._ground
-        return VideoService(
-            store=ground.store,
-            gateways=ground.gateways,
-            pictures=pictures,
-            library=ground.library,
-            messenger=self._messenger,
-            runner=self.runner,
-            views=self._views,
-            serving=Serving(ground.settings.guild_ids, self._operator_ids),
-            overbilled=self._overbilled,
-            breakers=self.breakers,
-            limits=ground.settings.limits(),
-            clock=ground.clock,
-        )
-
-    def _make_operating(self) -> OperatorService:
-        return OperatorService(
-            store=self._ground.store,
-            gateways=self._ground.gateways,
-            views=self._views,
-            watcher=self._watcher,
-            confirmer=self._confirmer,
-            runner=self.runner,
-            operator_ids=self._operator_ids,
-        )
-
-    def _make_notices(self) -> Notices:
-        ground = self._ground
-        operators = OperatorMessenger(
-            places=self._places,
-            posting=self._posting,
-            operator_ids=self._operator_ids,
-            channel_id=ground.settings.operator_channel_id,
-            clock=ground.clock,
-        )
-        return Notices(
-            store=ground.store,
-            operators=operators,
-            breakers=self.breakers,
-            overbilled=self._overbilled,
-            library=ground.library,
-            titles={name: gateway.capabilities.title for name, gateway in ground.gateways.items()},
-            loss_microusd=ground.settings.loss_notice_microusd,
-            clock=ground.clock,
         )
 
 
@@ -358,6 +216,55 @@ def restore(settings: Settings, source: Path) -> Path | None:
         StartFailed: the old database is in its place.
     """
     return backup.restore(source, settings.database_path.resolve(), now=datetime.now(UTC))
+
+
+async def report(settings: Settings, asked: AskedPeriod, *, guild_id: int | None, folder: Path | None) -> list[str]:
+    """Return the report of a guild or of the whole bot as lines; write its files where a folder is given.
+
+    Raises:
+        StartFailed: there is no such report, or its files cannot be written.
+    """
+    path = settings.database_path.resolve()
+    _require_database(path)
+    require_schema(path)
+    async with AsyncExitStack() as stack:
+        plotter = KeptPlotter(settings.data_dir / "fonts")
+        stack.push_async_callback(plotter.aclose)
+        service = ReportService(
+            store=SqliteReports(path), plotter=plotter, clock=SystemClock(), operator_ids=frozenset[int]
+        )
+        try:
+            made = await service.make(asked, guild_id=guild_id, with_loss=True, with_picture=folder is not None)
+        except PeriodRejected as error:
+            raise StartFailed(period_reply(error).replace("\n", " ")) from error
+        except StoreFailed as error:
+            raise StartFailed(f"The database {path} could not be read; the log says why.", 1) from error
+        titles = await parts.gateway_titles(settings)
+        lines = report_table(made.report, titles=titles)
+        return lines if folder is None else [*lines, "", *await _write_report(made, service, titles, folder)]
+
+
+async def _write_report(made: Made, service: ReportService, titles: Mapping[str, str], folder: Path) -> list[str]:
+    """Write the files of a report; return what to say about them."""
+    whose = "The whole bot" if made.report.guild_id is None else f"Server {made.report.guild_id}"
+    picture = await service.draw(chart_of(made.report, title=(whose,), names={}, titles=titles))
+    files = {CSV_NAME: csv_file(made.jobs), JSON_NAME: json_file(made.report, made_at=datetime.now(UTC))}
+    if not isinstance(picture, NoPicture):
+        files = {PICTURE_NAME: picture, **files}
+    try:
+        await asyncio.to_thread(_write_all, folder, files)
+    except OSError as error:
+        raise StartFailed(
+            f"{folder} cannot be written ({error.strerror}): name another folder with --out.", 1
+        ) from error
+    written = [f"Written: {', '.join(str(folder / name) for name in files)}"]
+    return [*written, no_picture(picture)] if isinstance(picture, NoPicture) else written
+
+
+def _write_all(folder: Path, files: Mapping[str, bytes]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
 
 
 def _require_database(path: Path) -> None:

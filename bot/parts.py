@@ -31,6 +31,7 @@ from bot.adapters.health import HealthRoutes, Readiness, open_heartbeat
 from bot.adapters.media import video
 from bot.adapters.media.library import FileLibrary
 from bot.adapters.media.pictures import PictureIntake
+from bot.adapters.media.plots import KeptPlotter
 from bot.adapters.media.render import render_to
 from bot.adapters.metrics import Figures, Metrics
 from bot.adapters.store.sqlite import SqliteStore, only_one, open_store
@@ -57,6 +58,7 @@ class Ground:
     gateways: dict[str, Gateway]
     links: MediaLinks | None
     metrics: Metrics
+    plotter: KeptPlotter
 
 
 async def lay_ground(settings: Settings, stack: AsyncExitStack) -> Ground:
@@ -83,7 +85,9 @@ async def lay_ground(settings: Settings, stack: AsyncExitStack) -> Ground:
     links = None
     if settings.public_url is not None:
         links = MediaLinks(await media_secret(store), settings.public_url, clock)
-    return Ground(settings, clock, store, probe, library, gateways, links, metrics)
+    plotter = KeptPlotter(settings.data_dir / "fonts")
+    stack.push_async_callback(plotter.aclose)
+    return Ground(settings, clock, store, probe, library, gateways, links, metrics, plotter)
 
 
 def open_gateways(settings: Settings, library: FileLibrary) -> dict[str, Gateway]:
@@ -115,6 +119,15 @@ def open_gateways(settings: Settings, library: FileLibrary) -> dict[str, Gateway
         Animatic(folder=settings.data_dir / "animatic", library=library, renderer=render_to),
     ]
     return {gateway.capabilities.gateway: gateway for gateway in made}
+
+
+async def gateway_titles(settings: Settings) -> dict[str, str]:
+    """Return what the gateways are called."""
+    gateways = open_gateways(settings, FileLibrary(settings.data_dir))
+    titles = {name: gateway.capabilities.title for name, gateway in gateways.items()}
+    for gateway in gateways.values():
+        await gateway.aclose()
+    return titles
 
 
 def _require_folder(path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import discord
 
 from bot.domain.errors import VideoBotError
-from bot.presentation.layout import Layout
+from bot.presentation.layout import Layout, plain
+from bot.presentation.layout import text as words
 from bot.presentation.replies import error_reply
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ _ALREADY_ACKNOWLEDGED = 40060
 
 
 class Sent(Enum):
-    """What came of sending a file."""
+    """What came of sending files."""
 
     YES = auto()
     TOO_LARGE = auto()
@@ -33,13 +34,19 @@ class Sent(Enum):
 class PrivateAnswer:
     """The one message only the asker sees. It can be said anew; a failure to say it is logged, never raised."""
 
-    def __init__(self, interaction: discord.Interaction) -> None:
+    def __init__(self, interaction: discord.Interaction, *, is_layout: bool = False) -> None:
+        """`is_layout`: the message has shown a layout before; Discord lets it show no plain text any more."""
         self._interaction = interaction
+        self._is_layout = is_layout
 
     async def say(self, text: str) -> None:
-        await self._edit(content=text)
+        if self._is_layout:
+            await self._edit(view=plain(words(text)))
+        else:
+            await self._edit(content=text)
 
     async def show(self, layout: Layout) -> None:
+        self._is_layout = True
         await self._edit(view=layout)
 
     async def _edit(self, **shown: Any) -> None:
@@ -73,15 +80,15 @@ class PrivateAnswer:
             return False
         return bool(message.flags.loading)
 
-    async def send_file(self, layout: Layout, file: discord.File) -> Sent:
-        """Show a layout with its file, and say what came of it.
+    async def send_files(self, layout: Layout, *files: discord.File) -> Sent:
+        """Show a layout with its files, and say what came of it.
 
         A new file must come with the POST that completes the deferred answer: adding one to a Components V2 message by
         PATCH can fail (discord-api-docs #7529).
         """
         try:
             await self._interaction.followup.send(
-                view=layout, file=file, ephemeral=True, allowed_mentions=discord.AllowedMentions.none()
+                view=layout, files=files, ephemeral=True, allowed_mentions=discord.AllowedMentions.none()
             )
         except discord.HTTPException as error:
             self._log(error)
@@ -114,7 +121,7 @@ async def private_answer(interaction: discord.Interaction) -> AsyncIterator[Priv
 async def button_answer(interaction: discord.Interaction) -> AsyncIterator[PrivateAnswer]:
     """Answer a button or a form by changing the private message it stands on; what goes wrong is said beside it."""
     await _defer(interaction)
-    answer = PrivateAnswer(interaction)
+    answer = PrivateAnswer(interaction, is_layout=True)
     try:
         yield answer
     except VideoBotError as error:

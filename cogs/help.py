@@ -20,4 +20,5 @@ class HelpCommand(commands.Cog):
     async def help(self, interaction: discord.Interaction) -> None:
         async with private_answer(interaction) as answer:
             ask = Ask(interaction.id, interaction.user.id, place_of(interaction), Mode.REFERENCE, "")
-            await answer.show(help_card(self._service.offers(ask)))
+            offers, _ = await self._service.offers_and_auto(ask)
+            await answer.show(help_card(offers))

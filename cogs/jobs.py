@@ -74,7 +74,7 @@ class JobCommands(commands.Cog):
         if size_bytes <= limit_bytes:
             name = f"{job.job_id}.mp4"
             file = discord.File(path, filename=name)
-            sent = await answer.send_file(kept_video(view, address=f"attachment://{name}"), file)
+            sent = await answer.send_files(kept_video(view, address=f"attachment://{name}"), file)
             if sent is Sent.NO or (sent is Sent.UNCLEAR and await answer.is_thinking()):
                 await answer.say(NOT_SENT)
             if sent is not Sent.TOO_LARGE:

@@ -1,13 +1,13 @@
 """The options of the spending commands, declared once: their descriptions, choices, ranges and lists."""
 
+import logging
 from collections.abc import Callable
 from typing import TypeVar
 
 import discord
 from discord import app_commands
 
-from bot.domain.errors import OptionRejected, RequestRejected
-from bot.domain.offers import choose, wish_of
+from bot.domain.errors import OptionRejected, StoreFailed
 from bot.domain.request import (
     DURATION_DEFAULT_S,
     DURATION_MAX_S,
@@ -25,6 +25,8 @@ from bot.domain.video_service import VideoService
 from bot.presentation.choices import auto_choice, gateway_choice
 from cogs.places import place_of
 
+log = logging.getLogger(__name__)
+
 # Discord's longest text option (OpenAPI, ApplicationCommandStringOption.max_length). The service weighs the prompt.
 Prompt = app_commands.Range[str, 1, 6000]
 Duration = app_commands.Range[int, DURATION_MIN_S, DURATION_MAX_S]
@@ -32,12 +34,14 @@ Seed = app_commands.Range[int, 0, SEED_MAX]
 NegativePrompt = app_commands.Range[str, 1, 1000]
 
 _COMMON = {
-    "resolution": "Size of the video. Default: 720p.",
-    "duration": f"Seconds of video, {DURATION_MIN_S} to {DURATION_MAX_S}. Default: {DURATION_DEFAULT_S}.",
-    "gateway": "Who makes it; the list shows the price. Default: auto, the cheapest that can do it.",
+    "resolution": "Size of the video. Default: the server's, else 720p.",
+    "duration": (
+        f"Seconds of video, {DURATION_MIN_S} to {DURATION_MAX_S}. Default: the server's, else {DURATION_DEFAULT_S}."
+    ),
+    "gateway": "Who makes it; the list shows the price. Default: the server's, else auto, the cheapest.",
     "private": "Only you see it: card and video come by direct message. Default: no.",
 }
-_RATIO = f"Shape of the video. Default: {RATIO_DEFAULT}."
+_RATIO = f"Shape of the video. Default: the server's, else {RATIO_DEFAULT}."
 _RATIO_OF_PICTURE = "Shapes the picture first, by cropping or padding. Default: the picture as it is."
 _PROMPT = "What happens in the video. Required."
 _DESCRIPTIONS = {
@@ -89,16 +93,15 @@ def resolution_of(value: str) -> Resolution:
     raise OptionRejected("resolution", value, "", tuple(resolution.value for resolution in Resolution))
 
 
-def gateway_choices(
+async def gateway_choices(
     service: VideoService, interaction: discord.Interaction, mode: Mode, typed: str
 ) -> list[app_commands.Choice[str]]:
-    """Return every gateway with its price for the options chosen so far, or why it cannot be taken; without any I/O."""
-    ask = _ask_so_far(interaction, mode)
-    made = service.offers(ask)
+    """Return every gateway with its price for the options chosen so far, or why it cannot be taken."""
     try:
-        taken = choose(made, wish_of(ask), named=GATEWAY_AUTO)
-    except RequestRejected:
-        taken = None
+        made, taken = await service.offers_and_auto(_ask_so_far(interaction, mode))
+    except StoreFailed:
+        log.exception("gateways not listed interaction_id=%s", interaction.id)
+        return []
     rows = [
         (auto_choice(taken), GATEWAY_AUTO),
         *((gateway_choice(offer), offer.capabilities.gateway) for offer in made),
@@ -121,9 +124,9 @@ def _ask_so_far(interaction: discord.Interaction, mode: Mode) -> Ask:
         place=place_of(interaction),
         mode=mode,
         prompt="",
-        resolution=resolutions.get(chosen.resolution, Resolution.P720),
+        resolution=resolutions.get(chosen.resolution),
         ratio=chosen.ratio if chosen.ratio in RATIOS else None,
-        duration_s=chosen.duration if isinstance(chosen.duration, int) else DURATION_DEFAULT_S,
+        duration_s=chosen.duration if isinstance(chosen.duration, int) else None,
         seed=chosen.seed if isinstance(chosen.seed, int) else None,
         negative_prompt=chosen.negative_prompt or None,
     )

@@ -2,25 +2,49 @@
 
 import discord
 
+from bot.domain.errors import ChangeProblem, ChangeRejected
 from bot.domain.job import Job, MessageRef
+from bot.domain.quota import Spender
 from bot.domain.request import Place
 from bot.presentation.words import message_link
 
 
 def place_of(interaction: discord.Interaction) -> Place:
-    guild = interaction.guild
+    guild, channel, user = interaction.guild, interaction.channel, interaction.user
     return Place(
         channel_id=interaction.channel_id or 0,
         guild_id=interaction.guild_id,
         guild_owner_id=guild.owner_id if guild is not None else None,
-        missing=() if interaction.guild_id is None else _missing(interaction),
+        missing=() if interaction.guild_id is None else _missing_at(interaction),
+        parent_id=channel.parent_id if isinstance(channel, discord.Thread) else None,
+        role_ids=frozenset(role.id for role in user.roles) if isinstance(user, discord.Member) else frozenset(),
     )
 
 
-def _missing(interaction: discord.Interaction) -> tuple[str, ...]:
-    """Return what delivery needs and the bot lacks in this channel, in Discord's names for permissions."""
-    may = interaction.app_permissions
+def spender_at(interaction: discord.Interaction) -> Spender:
+    """Return who would spend, where the command was given."""
+    place = place_of(interaction)
+    return Spender(interaction.user.id, place.guild_id, place.parent_id or place.channel_id, place.role_ids)
+
+
+def managed_guild_id(interaction: discord.Interaction) -> int:
+    """Return the guild that a manager's command was given in.
+
+    Raises:
+        ChangeRejected: NO_GUILD, it was a direct message.
+    """
+    if interaction.guild_id is None:
+        raise ChangeRejected(ChangeProblem.NO_GUILD)
+    return interaction.guild_id
+
+
+def _missing_at(interaction: discord.Interaction) -> tuple[str, ...]:
     in_thread = isinstance(interaction.channel, discord.Thread)
+    return missing_permissions(interaction.app_permissions, in_thread=in_thread)
+
+
+def missing_permissions(may: discord.Permissions, *, in_thread: bool) -> tuple[str, ...]:
+    """Return what delivery needs and the bot lacks where it has these, in Discord's names for permissions."""
     needs = {
         "View Channel": may.view_channel,
         "Send Messages in Threads" if in_thread else "Send Messages": (

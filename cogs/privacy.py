@@ -66,7 +66,7 @@ class PrivacyCommands(commands.Cog):
             await answer.show(deletion_card(interaction.user.id))
 
     async def _hand_out(self, interaction: discord.Interaction, answer: PrivateAnswer, data: PersonalData) -> None:
-        if not data.jobs and not data.entries:
+        if data.is_empty:
             await answer.say(NOTHING_KEPT)
             return
         bytes_max = min(interaction.filesize_limit, _BYTES_MAX)
@@ -93,7 +93,7 @@ class PrivacyCommands(commands.Cog):
                 videos=archive.videos,
                 no_room=archive.no_room,
             )
-            return await answer.send_file(card, discord.File(archive.file, filename=ARCHIVE))
+            return await answer.send_files(card, discord.File(archive.file, filename=ARCHIVE))
 
     async def _packed(self, interaction: discord.Interaction, data: PersonalData, bytes_max: int) -> Archive:
         return await asyncio.to_thread(

@@ -1,34 +1,29 @@
 """The commands that spend, `/video text`, `image` and `reference`, and the `/video` group that all commands share."""
 
 import asyncio
-import logging
 
 import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.domain.errors import PictureGapRejected, StoreFailed
+from bot.domain.errors import PictureGapRejected
+from bot.domain.personal import PersonalService
 from bot.domain.ports import Library
 from bot.domain.privacy import PrivacyService
-from bot.domain.request import DURATION_DEFAULT_S, GATEWAY_AUTO, Ask, Attachment, Mode, Resolution
-from bot.domain.video_service import Opened, VideoService
-from bot.presentation.private_answers import ended_text, opened_text
-from cogs.answers import PrivateAnswer, private_answer
+from bot.domain.request import Ask, Attachment, Mode
+from bot.domain.video_service import VideoService
+from cogs.answers import private_answer
 from cogs.help import HelpCommand
 from cogs.jobs import JobCommands, cancel_button
 from cogs.options import Duration, NegativePrompt, Prompt, Seed, gateway_choices, resolution_of, spending_options
-from cogs.places import link_to, place_of
+from cogs.places import place_of
 from cogs.privacy import PrivacyCommands, delete_button
-from cogs.quota import QuotaCommand
-
-log = logging.getLogger(__name__)
-
-# A card is there within a second or two; after this the answer stands without the link to it.
-_CARD_TIMEOUT_S = 20.0
+from cogs.quota import QuotaCommand, own_form_button
+from cogs.quotes import QuoteCards, quota_button, quote_button
 
 
-class SpendingCommands(commands.Cog):
-    """`/video text`, `image` and `reference`: options in, one call of the service, the private answer out."""
+class SpendingCommands(QuoteCards):
+    """`/video text`, `image` and `reference`: options in, then what `answer_ask` makes of them."""
 
     _service: VideoService
 
@@ -39,10 +34,10 @@ class SpendingCommands(commands.Cog):
         interaction: discord.Interaction,
         *,
         prompt: Prompt,
-        resolution: str = Resolution.P720.value,
+        resolution: str | None = None,
         ratio: str | None = None,
-        duration: Duration = DURATION_DEFAULT_S,
-        gateway: str = GATEWAY_AUTO,
+        duration: Duration | None = None,
+        gateway: str | None = None,
         private: bool = False,
     ) -> None:
         await self._make(
@@ -64,10 +59,10 @@ class SpendingCommands(commands.Cog):
         *,
         image: discord.Attachment,
         prompt: Prompt,
-        resolution: str = Resolution.P720.value,
+        resolution: str | None = None,
         ratio: str | None = None,
-        duration: Duration = DURATION_DEFAULT_S,
-        gateway: str = GATEWAY_AUTO,
+        duration: Duration | None = None,
+        gateway: str | None = None,
         private: bool = False,
     ) -> None:
         await self._make(
@@ -98,10 +93,10 @@ class SpendingCommands(commands.Cog):
         image7: discord.Attachment | None = None,
         image8: discord.Attachment | None = None,
         image9: discord.Attachment | None = None,
-        resolution: str = Resolution.P720.value,
+        resolution: str | None = None,
         ratio: str | None = None,
-        duration: Duration = DURATION_DEFAULT_S,
-        gateway: str = GATEWAY_AUTO,
+        duration: Duration | None = None,
+        gateway: str | None = None,
         private: bool = False,
         seed: Seed | None = None,
         negative_prompt: NegativePrompt | None = None,
@@ -122,15 +117,15 @@ class SpendingCommands(commands.Cog):
 
     @text.autocomplete("gateway")
     async def _text_gateways(self, interaction: discord.Interaction, typed: str) -> list[app_commands.Choice[str]]:
-        return gateway_choices(self._service, interaction, Mode.TEXT, typed)
+        return await gateway_choices(self._service, interaction, Mode.TEXT, typed)
 
     @image.autocomplete("gateway")
     async def _image_gateways(self, interaction: discord.Interaction, typed: str) -> list[app_commands.Choice[str]]:
-        return gateway_choices(self._service, interaction, Mode.IMAGE, typed)
+        return await gateway_choices(self._service, interaction, Mode.IMAGE, typed)
 
     @reference.autocomplete("gateway")
     async def _reference_gateways(self, interaction: discord.Interaction, typed: str) -> list[app_commands.Choice[str]]:
-        return gateway_choices(self._service, interaction, Mode.REFERENCE, typed)
+        return await gateway_choices(self._service, interaction, Mode.REFERENCE, typed)
 
     async def _make(
         self,
@@ -138,10 +133,10 @@ class SpendingCommands(commands.Cog):
         mode: Mode,
         prompt: str,
         *,
-        resolution: str,
+        resolution: str | None,
         ratio: str | None,
-        duration: int,
-        gateway: str,
+        duration: int | None,
+        gateway: str | None,
         private: bool,
         pictures: tuple[discord.Attachment | None, ...] = (),
         seed: int | None = None,
@@ -155,7 +150,7 @@ class SpendingCommands(commands.Cog):
                 mode=mode,
                 prompt=prompt,
                 attachments=_attachments(pictures),
-                resolution=resolution_of(resolution),
+                resolution=None if resolution is None else resolution_of(resolution),
                 ratio=ratio,
                 duration_s=duration,
                 gateway=gateway,
@@ -163,22 +158,7 @@ class SpendingCommands(commands.Cog):
                 negative_prompt=negative_prompt,
                 private=private,
             )
-            opened = await self._service.open(ask)
-            await answer.say(opened_text(opened, None))
-            await self._add_link(interaction, answer, opened)
-
-    async def _add_link(self, interaction: discord.Interaction, answer: PrivateAnswer, opened: Opened) -> None:
-        try:
-            job = await self._service.card_posted(opened.view.job.job_id, timeout_s=_CARD_TIMEOUT_S)
-            if job is None:
-                return
-            if job.card is not None:
-                await answer.say(opened_text(opened, link_to(interaction.client, job.card, job)))
-            else:
-                await answer.say(ended_text(await self._service.job(job.job_id, user_id=job.user_id)))
-        except StoreFailed:
-            # The job is open and its price on hold: the answer that says so must stand.
-            log.exception("card not linked job_id=%s", opened.view.job.job_id)
+            await self.answer_ask(interaction, answer, ask)
 
 
 @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=False)
@@ -201,21 +181,31 @@ class VideoCog(
         service: VideoService,
         *,
         privacy: PrivacyService,
+        personal: PersonalService,
         library: Library,
     ) -> None:
         self._client = client
         self._service = service
         self._privacy = privacy
+        self._personal = personal
         self._library = library
         self._exporting = set()
+        self._waiting = set()
         self._packing = asyncio.Semaphore(1)
-        self._buttons = (cancel_button(service), delete_button(privacy))
+        self._buttons = (
+            cancel_button(service),
+            delete_button(privacy),
+            own_form_button(self),
+            quote_button(self),
+            quota_button(self),
+        )
 
     async def cog_load(self) -> None:
         self._client.add_dynamic_items(*self._buttons)
 
     async def cog_unload(self) -> None:
         self._client.remove_dynamic_items(*self._buttons)
+        await self.end_quotes()
 
 
 def _attachments(pictures: tuple[discord.Attachment | None, ...]) -> tuple[Attachment, ...]:

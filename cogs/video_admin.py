@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import discord
@@ -10,8 +10,13 @@ from discord import app_commands, ui
 from discord.ext import commands
 
 from bot.domain.errors import BindProblem, BindRejected, VideoBotError
+from bot.domain.guild_choices import SettingsService
+from bot.domain.guild_doctor import GuildDoctor
+from bot.domain.guild_jobs import GuildJobService
+from bot.domain.managing import ManagerService
 from bot.domain.operating import OperatorService
 from bot.domain.ports import CardView
+from bot.domain.reporting import ReportService
 from bot.presentation.layout import Layout
 from bot.presentation.replies import error_reply, reply
 from bot.presentation.unconfirmed import (
@@ -27,7 +32,16 @@ from bot.presentation.unconfirmed import (
     closing_card,
     unconfirmed_card,
 )
+from cogs.admin_audit import AuditAdmin
+from cogs.admin_doctor import DoctorAdmin
+from cogs.admin_jobs import JobAdmin, jobs_pages
+from cogs.admin_lists import list_buttons
+from cogs.admin_members import MemberAdmin
+from cogs.admin_report import ReportAdmin
+from cogs.admin_rules import RuleAdmin
+from cogs.admin_settings import SettingsAdmin
 from cogs.answers import button_answer, private_answer
+from cogs.member_names import MemberNames
 
 log = logging.getLogger(__name__)
 
@@ -36,26 +50,53 @@ log = logging.getLogger(__name__)
 @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=False)
 @app_commands.allowed_installs(guilds=True, users=False)
 class VideoAdminCog(
-    commands.GroupCog, group_name="video-admin", group_description="For the bot's operators: what only they can decide."
+    JobAdmin,
+    DoctorAdmin,
+    SettingsAdmin,
+    AuditAdmin,
+    RuleAdmin,
+    MemberAdmin,
+    ReportAdmin,
+    commands.GroupCog,
+    group_name="video-admin",
+    group_description="For the server's managers, and what only the bot's operators can decide.",
 ):
-    """The `/video-admin` group. The service checks each time who asks, whatever Discord lets through.
+    """The `/video-admin` group. What is for operators alone, the service checks, whatever Discord lets through.
 
     In a direct message Discord asks for no permission, so that an operator who manages no guild can use it there.
     """
 
     def __init__(
-        self, client: commands.Bot | commands.AutoShardedBot, service: OperatorService, patience: Patience
+        self,
+        client: commands.Bot | commands.AutoShardedBot,
+        service: OperatorService,
+        patience: Patience,
+        *,
+        managers: ManagerService,
+        guild_jobs: GuildJobService,
+        settings: SettingsService,
+        doctor: GuildDoctor,
+        reports: ReportService,
+        titles: Mapping[str, str],
     ) -> None:
         self._client = client
         self._service = service
         self._patience = patience
-        self._button = _list_button(self)
+        self._managers = managers
+        self._guild_jobs = guild_jobs
+        self._member_names = MemberNames()
+        self._settings = settings
+        self._doctor = doctor
+        self._reports = reports
+        self._titles = titles
+        self._reporting = set()
+        self._buttons = (_list_button(self), jobs_pages(self), list_buttons(self))
 
     async def cog_load(self) -> None:
-        self._client.add_dynamic_items(self._button)
+        self._client.add_dynamic_items(*self._buttons)
 
     async def cog_unload(self) -> None:
-        self._client.remove_dynamic_items(self._button)
+        self._client.remove_dynamic_items(*self._buttons)
 
     @app_commands.command(description="Operators: the jobs that no gateway has confirmed, and what can be done.")
     async def unconfirmed(self, interaction: discord.Interaction) -> None:

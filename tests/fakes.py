@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from bot.domain.charts import Chart, NoPicture
 from bot.domain.errors import DirectMessagesClosed, UploadFailed
 from bot.domain.job import Attempt, Job, MessageRef, Video
 from bot.domain.notices import Notice
@@ -295,3 +296,19 @@ class FakeHosting:
         if self.script:
             raise self.script.popleft()
         return tuple(f"https://cdn.example/{image.name}" for image in job.images)
+
+
+class FakePlotter:
+    """Draws nothing; `charts` are those it was given, `answer` may be why there is no picture."""
+
+    def __init__(self) -> None:
+        self.prepared = 0
+        self.charts: list[Chart] = []
+        self.answer: bytes | NoPicture = b"\x89PNG\r\n\x1a\n"
+
+    async def prepare(self) -> None:
+        self.prepared += 1
+
+    async def draw(self, chart: Chart) -> bytes | NoPicture:
+        self.charts.append(chart)
+        return self.answer

@@ -67,7 +67,12 @@ RINGS = (
     Ring("bot.doctor", OUTER | {"bot.adapters"}),
     Ring("bot.deep_doctor", OUTER | {"bot.doctor", "bot.adapters"}),
     Ring("bot.parts", OUTER | {"bot.adapters"}),
-    Ring("bot.app", OUTER | {"bot.deep_doctor", "bot.doctor", "bot.parts", "bot.adapters", "bot.presentation", "cogs"}),
+    Ring("bot.wiring", OUTER | {"bot.parts", "bot.adapters"}),
+    Ring(
+        "bot.app",
+        OUTER
+        | {"bot.deep_doctor", "bot.doctor", "bot.parts", "bot.wiring", "bot.adapters", "bot.presentation", "cogs"},
+    ),
     Ring("bot.__main__", frozenset({"bot", "cogs"})),
 )
 

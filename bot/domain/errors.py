@@ -10,13 +10,13 @@ VideoBotError
   DeliveryFailed          Discord did not take a message
   StoreFailed             the database could not do the operation; nothing of it was kept
 StartFailed               one sentence for the operator, and an exit code
-InvariantBroken           a bug; deliberately not a VideoBotError
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from bot.domain.quota import Standing
 from bot.domain.request import Mode
 
 
@@ -95,13 +95,14 @@ class PictureGapRejected(RequestRejected):
 class OptionRejected(RequestRejected):
     """`gateway_title` cannot do the given value of `option`; `allowed` says what it can (empty: nothing of the kind).
 
-    `gateway_title` is empty when no gateway at all could do it.
+    `gateway_title` is empty when no gateway at all could do it, or when the guild's rules forbid it (`by_rule`).
     """
 
     option: str
     value: str
     gateway_title: str = ""
     allowed: tuple[str, ...] = ()
+    by_rule: bool = False
 
 
 class Unavailable(StrEnum):
@@ -114,6 +115,7 @@ class Unavailable(StrEnum):
     NEEDS_PICTURES = "needs_pictures"
     MODE = "mode"
     OUT = "out"
+    RULE = "rule"
 
 
 @dataclass(eq=False)
@@ -137,23 +139,12 @@ class DirectMessagesClosed(RequestRejected):
     """A private job needs the requester's direct messages, and Discord refused one."""
 
 
-class LimitKind(StrEnum):
-    """Which limit stands in the way."""
-
-    USER_DAY = "user_day"
-    USER_MONTH = "user_month"
-    GUILD_MONTH = "guild_month"
-    BOT_MONTH = "bot_month"
-
-
 @dataclass(eq=False)
 class QuotaExceeded(RequestRejected):
-    """`needed_microusd` is over what a limit has left until `window_ends_at`."""
+    """`needed_microusd` is over what the limit of `standing` has left; it frees up at its `window_ends_at`."""
 
-    limit: LimitKind
     needed_microusd: int
-    available_microusd: int
-    window_ends_at: datetime
+    standing: Standing
 
 
 @dataclass(eq=False)
@@ -172,8 +163,107 @@ class TooManyPreviews(RequestRejected):
     window_ends_at: datetime
 
 
+@dataclass(eq=False)
 class Paused(RequestRejected):
-    """The operator has paused spending."""
+    """The operator, or `by_guild` the guild's managers, have paused spending."""
+
+    by_guild: bool = False
+
+
+@dataclass(eq=False)
+class Blocked(RequestRejected):
+    """The guild's managers blocked this person, until then or (None) until they unblock."""
+
+    until: datetime | None
+
+
+class WordRejected(RequestRejected):
+    """The prompt holds what the guild's blocklist forbids. Which word it was, is for its managers alone."""
+
+
+@dataclass(eq=False)
+class ChannelRejected(RequestRejected):
+    """The guild's managers allow videos in other channels alone."""
+
+    allowed: tuple[int, ...]
+
+
+@dataclass(eq=False)
+class RoleRejected(RequestRejected):
+    """The guild's managers allow videos to members with one of these roles alone."""
+
+    allowed: tuple[int, ...]
+
+
+class AmountProblem(StrEnum):
+    """Why a text is no amount of money."""
+
+    COMMA = "comma"
+    NOT_A_NUMBER = "not_a_number"
+    NEGATIVE = "negative"
+    ZERO = "zero"
+    TOO_FINE = "too_fine"
+    TOO_LARGE = "too_large"
+
+
+@dataclass(eq=False)
+class AmountRejected(RequestRejected):
+    """What was typed is no amount that can be used."""
+
+    text: str
+    problem: AmountProblem
+
+
+class ChangeProblem(StrEnum):
+    """Why managers cannot do something."""
+
+    NO_GUILD = "no_guild"
+    NO_JOB = "no_job"
+    NOT_IN_LINE = "not_in_line"
+    NOT_CHARGED = "not_charged"
+    REFUNDED_ALREADY = "refunded_already"
+    MORE_THAN_CHARGED = "more_than_charged"
+    NO_VIDEO = "no_video"
+    NO_RULE = "no_rule"
+    NOTHING_SAID = "nothing_said"
+    NO_SUCH_TIME_ZONE = "no_such_time_zone"
+    NO_SUCH_GRANT = "no_such_grant"
+    NOT_BLOCKED = "not_blocked"
+    NO_SUCH_WORD = "no_such_word"
+    WORD_THERE_ALREADY = "word_there_already"
+    BAD_PATTERN = "bad_pattern"
+    PATTERN_FITS_ALL = "pattern_fits_all"
+    TOO_MANY_WORDS = "too_many_words"
+    BAD_TIME = "bad_time"
+    BAD_VALUE = "bad_value"
+    TWO_SUBJECTS = "two_subjects"
+    CARD_TOO_OLD = "card_too_old"
+
+
+@dataclass(eq=False)
+class ChangeRejected(RequestRejected):
+    """Nothing was changed. `detail` is what was typed, or what counts; `option` can only have what is `allowed`."""
+
+    problem: ChangeProblem
+    detail: str = ""
+    option: str = ""
+    allowed: tuple[str, ...] = ()
+
+
+class QuoteGone(RequestRejected):
+    """The quote has expired, or is somebody else's; nothing was held."""
+
+
+class QuotePressed(RequestRejected):
+    """The quote was pressed before: its job is under way, or about to be. Nothing more was held."""
+
+
+@dataclass(eq=False)
+class QuoteChanged(RequestRejected):
+    """The price is not what was quoted any more; nothing was held."""
+
+    quoted_microusd: int
+    price_microusd: int
 
 
 class NotAnOperator(RequestRejected):

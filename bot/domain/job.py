@@ -59,6 +59,8 @@ class Ending(StrEnum):
     UNPRICED = "unpriced"
     TOO_MANY_FAILURES = "too_many_failures"
     RESTORED = "restored"
+    BLOCKED = "blocked"
+    RELEASED = "released"
 
 
 # Failures that are neither the person's doing nor possibly billed do not count towards the day's uncharged failures.
@@ -71,6 +73,8 @@ UNCOUNTED_ENDINGS = frozenset(
         Ending.TASK_LIFE_OVER,
         Ending.TOO_MANY_FAILURES,
         Ending.RESTORED,
+        Ending.BLOCKED,
+        Ending.RELEASED,
     }
 )
 
@@ -162,10 +166,10 @@ class Job:
     """One paid piece of work. Times are aware UTC.
 
     `next_at`: when the runner must look at the job again, None when never. `since_at`: when the state was entered.
-    `attempt` is the newest one. `charged_microusd` is what was settled less refunds, None before the end.
+    `attempt` is the newest one. `charged_microusd` is what was settled less `refunded_microusd`, None before the end.
     `delivery_count` counts tries to post since the video was stored. `card_face` is what the card showed last.
     `not_before`: a held job is not submitted earlier. `forgotten`: the person asked for its content to be deleted;
-    it is when the job has ended.
+    it is when the job has ended. `gateways`: where the guild's rules let it go, None anywhere.
     """
 
     job_id: str
@@ -186,6 +190,7 @@ class Job:
     refusal: Refusal | None = None
     refused_picture: int | None = None
     charged_microusd: int | None = None
+    refunded_microusd: int = 0
     video_address: str | None = None
     video_until: datetime | None = None
     video: Video | None = None
@@ -200,6 +205,7 @@ class Job:
     slow: bool = False
     not_before: datetime | None = None
     forgotten: bool = False
+    gateways: frozenset[str] | None = None
 
     @property
     def is_erased(self) -> bool:
@@ -256,7 +262,7 @@ class LineEntry:
     """A held job as the choice of the next submission sees it.
 
     `ready`: its card is posted and its `not_before` has passed, it may be submitted now. `pinned`: the person named the
-    gateway.
+    gateway. `user_jobs_max`, `guild_jobs_max`: the guild's own caps in flight, None for none.
     """
 
     job_id: str
@@ -266,6 +272,8 @@ class LineEntry:
     created_at: datetime
     ready: bool = True
     pinned: bool = False
+    user_jobs_max: int | None = None
+    guild_jobs_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

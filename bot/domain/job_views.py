@@ -10,6 +10,7 @@ from bot.domain.job import Job, JobState
 from bot.domain.line import order_of_line
 from bot.domain.ports import CardView, Clock, Gateway
 from bot.domain.quota import Caps
+from bot.domain.request import VideoRequest
 from bot.domain.store import Store
 from bot.domain.watch_times import WatchTimes
 
@@ -49,7 +50,9 @@ class JobViews:
         self._clock = clock
 
     async def pace(self, job: Job) -> Pace:
-        request = job.request
+        return await self.pace_for(job.request)
+
+    async def pace_for(self, request: VideoRequest) -> Pace:
         return pace_of(
             await self._store.usual_times_s(
                 gateway=request.gateway, mode=request.mode, resolution=request.resolution, duration_s=request.duration_s

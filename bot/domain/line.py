@@ -30,9 +30,11 @@ def next_to_submit(line: list[LineEntry], running: Running, caps: Caps) -> list[
 
 def _fits(entry: LineEntry, running: Running, caps: Caps) -> bool:
     in_guild = running.by_guild[entry.guild_id] if entry.guild_id is not None else 0
+    per_user = caps.per_user if entry.user_jobs_max is None else min(caps.per_user, entry.user_jobs_max)
+    per_guild = caps.per_guild if entry.guild_jobs_max is None else min(caps.per_guild, entry.guild_jobs_max)
     return (
-        running.by_user[entry.user_id] < caps.per_user
-        and in_guild < caps.per_guild
+        running.by_user[entry.user_id] < per_user
+        and in_guild < per_guild
         and running.by_gateway[entry.gateway] < caps.per_gateway
     )
 

@@ -1,8 +1,15 @@
 """Whole microdollars: reading them from decimal text and showing them exactly."""
 
-from decimal import ROUND_CEILING, Decimal, InvalidOperation
+import re
+from decimal import ROUND_CEILING, Decimal
+
+from bot.domain.errors import AmountProblem, AmountRejected
 
 MICROUSD_PER_USD = 1_000_000
+AMOUNT_MAX_MICROUSD = 1_000_000 * MICROUSD_PER_USD
+_DECIMALS_MAX = 6
+# Digits, or nothing before the point.
+_AMOUNT = re.compile(r"(?:[0-9]+|(?=\.))(?:\.(?P<decimals>[0-9]+))?")
 
 
 def microusd_from_usd(usd: Decimal) -> int:
@@ -18,16 +25,29 @@ def microusd_from_usd(usd: Decimal) -> int:
     return int((usd * MICROUSD_PER_USD).to_integral_value(rounding=ROUND_CEILING))
 
 
-def microusd_from_text(text: str) -> int:
-    """Read a decimal dollar amount such as ``0.645``.
+def amount_from_text(text: str, *, zero: bool = False) -> int:
+    """Read what a person typed, such as ``5``, ``$0.645`` or ``1.005``, exactly, in microdollars.
 
     Raises:
-        ValueError: the text is no plain decimal number of dollars.
+        AmountRejected: it is no plain amount, is finer than a microdollar, above a million dollars, or 0 where `zero`
+            does not allow it.
     """
-    try:
-        return microusd_from_usd(Decimal(text.strip()))
-    except InvalidOperation as error:
-        raise ValueError("not a decimal amount of dollars") from error
+    plain = text.strip().removeprefix("$").strip()
+    if "," in plain:
+        raise AmountRejected(text, AmountProblem.COMMA)
+    if plain.startswith("-"):
+        raise AmountRejected(text, AmountProblem.NEGATIVE)
+    match = _AMOUNT.fullmatch(plain)
+    if match is None:
+        raise AmountRejected(text, AmountProblem.NOT_A_NUMBER)
+    if len((match["decimals"] or "").rstrip("0")) > _DECIMALS_MAX:
+        raise AmountRejected(text, AmountProblem.TOO_FINE)
+    amount_microusd = microusd_from_usd(Decimal(plain))
+    if amount_microusd > AMOUNT_MAX_MICROUSD:
+        raise AmountRejected(text, AmountProblem.TOO_LARGE)
+    if not amount_microusd and not zero:
+        raise AmountRejected(text, AmountProblem.ZERO)
+    return amount_microusd
 
 
 def show_usd(amount_microusd: int) -> str:

@@ -12,9 +12,9 @@ from bot.domain.errors import DeliveryFailed, Refusal
 from bot.domain.job import Job
 from bot.domain.ports import Clock, Library
 from bot.domain.pricing import Overbilled
-from bot.domain.quota import windows_at
 from bot.domain.store import Store
 from bot.domain.submitting import FREE_BYTES_MIN
+from bot.domain.windows import windows_at
 
 log = logging.getLogger(__name__)
 

@@ -4,13 +4,14 @@ from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 
 from bot.domain import prompt as prompts
+from bot.domain.defaults import Options
 from bot.domain.errors import GatewayRejected, OptionRejected, RequestRejected, Unavailable
 from bot.domain.job import Job
 from bot.domain.pricing import Capabilities, ModeCapability
 from bot.domain.request import GATEWAY_AUTO, RATIO_DEFAULT, RATIOS, Ask, Image, Mode, PictureRules, Place, Resolution
 
 # Reasons that lie in the set-up, not in what was asked: with these alone in the way, a preview is made instead.
-_SET_UP = frozenset({Unavailable.NO_KEY, Unavailable.NO_PRICE, Unavailable.GUILD_NOT_SERVED})
+_SET_UP = frozenset({Unavailable.NO_KEY, Unavailable.NO_PRICE, Unavailable.GUILD_NOT_SERVED, Unavailable.RULE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +52,36 @@ class Serving:
         return place.guild_owner_id in self.operator_ids()
 
 
-def wish_of(ask: Ask) -> Wish:
+def wish_of(ask: Ask, options: Options) -> Wish:
     return Wish(
         mode=ask.mode,
-        resolution=ask.resolution,
-        duration_s=ask.duration_s,
-        ratio=ask.ratio,
+        resolution=options.resolution,
+        duration_s=options.duration_s,
+        ratio=options.ratio,
         seed=ask.seed is not None,
         negative_prompt=bool(ask.negative_prompt),
     )
 
 
-def offers(gateways: Iterable[Capabilities], wish: Wish, *, may_pay: bool, out: Container[str] = ()) -> list[Offer]:
+def offers(
+    gateways: Iterable[Capabilities],
+    wish: Wish,
+    *,
+    may_pay: bool,
+    out: Container[str] = (),
+    allowed: Container[str] | None = None,
+) -> list[Offer]:
     """Return one offer for each gateway: the ones that can do it first, paid before free, the cheapest first.
 
-    `out` are the names of gateways that take nothing at the moment.
+    `out` are the names of gateways that take nothing at the moment. `allowed` are those that the guild's rules let
+    people pay; None is all.
     """
-    made = [_offer(capabilities, wish, may_pay=may_pay, out=out) for capabilities in gateways]
+    made = []
+    for facts in gateways:
+        forbidden = allowed is not None and not facts.free and facts.gateway not in allowed
+        problem = _problem(facts, wish, may_pay=may_pay, out=facts.gateway in out, forbidden=forbidden)
+        price = facts.price_microusd(resolution=wish.resolution, duration_s=wish.duration_s)
+        made.append(Offer(facts, None if problem else price, problem))
     return sorted(
         made, key=lambda offer: (offer.problem is not None, offer.capabilities.free, offer.price_microusd or 0)
     )
@@ -111,15 +125,17 @@ def elsewhere(gateways: Iterable[Capabilities], job: Job, *, tried: Container[st
         facts, price = offer.capabilities, offer.price_microusd
         if price is None or facts.free or facts.gateway in tried or price > request.price_microusd:
             continue
+        if job.gateways is not None and facts.gateway not in job.gateways:
+            continue
         capability = facts.modes[request.mode]
         # Pictures have longer names elsewhere, and what weighs too much is cut silently and billed.
         weight = prompts.weight(prompts.render_tokens(request.prompt, capability.picture_token))
-        if _takes(capability.pictures, job.images) and weight <= prompts.WEIGHT_MAX:
+        if takes(capability.pictures, job.images) and weight <= prompts.WEIGHT_MAX:
             return facts
     return None
 
 
-def _takes(rules: PictureRules | None, images: tuple[Image, ...]) -> bool:
+def takes(rules: PictureRules | None, images: tuple[Image, ...]) -> bool:
     """Say whether pictures prepared for another gateway fit this one's rules as they are."""
     if rules is None:
         return not images
@@ -178,13 +194,9 @@ def _stands_there(problem: RequestRejected | None, option: str) -> bool:
     return isinstance(problem, OptionRejected) and problem.option == option
 
 
-def _offer(capabilities: Capabilities, wish: Wish, *, may_pay: bool, out: Container[str]) -> Offer:
-    problem = _problem(capabilities, wish, may_pay=may_pay, out=capabilities.gateway in out)
-    price = capabilities.price_microusd(resolution=wish.resolution, duration_s=wish.duration_s)
-    return Offer(capabilities, None if problem else price, problem)
-
-
-def _problem(capabilities: Capabilities, wish: Wish, *, may_pay: bool, out: bool) -> RequestRejected | None:
+def _problem(
+    capabilities: Capabilities, wish: Wish, *, may_pay: bool, out: bool, forbidden: bool
+) -> RequestRejected | None:
     def rejected(why: Unavailable) -> GatewayRejected:
         return GatewayRejected(capabilities.title, why, wish.mode)
 
@@ -192,10 +204,8 @@ def _problem(capabilities: Capabilities, wish: Wish, *, may_pay: bool, out: bool
     price = capabilities.price_microusd(resolution=wish.resolution, duration_s=wish.duration_s)
     if capability is None:
         return rejected(Unavailable.NEEDS_PICTURES if Mode.REFERENCE in capabilities.modes else Unavailable.MODE)
-    if not capabilities.configured:
-        return rejected(Unavailable.NO_KEY)
-    if not capabilities.free and not may_pay:
-        return rejected(Unavailable.GUILD_NOT_SERVED)
+    if closed := _closed(capabilities, may_pay=may_pay, forbidden=forbidden):
+        return rejected(closed)
     for option, value in _asked(wish) if capabilities.free or capabilities.prices else ():
         allowed = _allowed(capability, option)
         if value not in allowed:
@@ -203,6 +213,15 @@ def _problem(capabilities: Capabilities, wish: Wish, *, may_pay: bool, out: bool
     if price is None:
         return rejected(Unavailable.NO_PRICE)
     return rejected(Unavailable.OUT) if out else None
+
+
+def _closed(capabilities: Capabilities, *, may_pay: bool, forbidden: bool) -> Unavailable | None:
+    """Say why the gateway is closed, whatever is asked of it."""
+    if not capabilities.configured:
+        return Unavailable.NO_KEY
+    if not capabilities.free and not may_pay:
+        return Unavailable.GUILD_NOT_SERVED
+    return Unavailable.RULE if forbidden else None
 
 
 def _asked(wish: Wish) -> list[tuple[str, str]]:

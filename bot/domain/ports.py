@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bot.domain.errors import Refusal
+from bot.domain.guild import BlockedWord
 from bot.domain.job import (
     Attempt,
     Job,
@@ -127,6 +128,16 @@ class Callbacks(Protocol):
 
     def address(self, *, gateway: str, job_id: str, token: str) -> str | None:
         """Return the address for one attempt, None where the internet does not reach this bot."""
+
+
+class Patterns(Protocol):
+    """Looks for what a guild's blocklist forbids, in time that grows only linearly with the text."""
+
+    def is_valid(self, pattern: str) -> bool:
+        """Say whether a pattern can be run in linear time."""
+
+    def found(self, words: Sequence[BlockedWord], text: str) -> BlockedWord | None:
+        """Return the first word or pattern that the text holds, None where it holds none."""
 
 
 class Measures(Protocol):

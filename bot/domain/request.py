@@ -79,20 +79,22 @@ class Place:
     """Where a command was given. `guild_id` is None in a direct message.
 
     `missing` lists what the bot may not do there, in Discord's own words ("Attach Files"); `guild_owner_id` is None
-    where unknown.
+    where unknown. `parent_id` is a thread's channel. `role_ids` are the roles that the person has there.
     """
 
     channel_id: int
     guild_id: int | None = None
     guild_owner_id: int | None = None
     missing: tuple[str, ...] = ()
+    parent_id: int | None = None
+    role_ids: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One spending command as it was typed; nothing is checked yet.
+    """One spending command as it was typed; nothing is checked yet. An option that was not given is None.
 
-    `gateway` is a gateway's name or ``auto``. `ratio` is None when the person gave none.
+    `gateway` is a gateway's name or ``auto``.
     """
 
     interaction_id: int
@@ -101,10 +103,10 @@ class Ask:
     mode: Mode
     prompt: str
     attachments: tuple[Attachment, ...] = ()
-    resolution: Resolution = Resolution.P720
+    resolution: Resolution | None = None
     ratio: str | None = None
-    duration_s: int = DURATION_DEFAULT_S
-    gateway: str = GATEWAY_AUTO
+    duration_s: int | None = None
+    gateway: str | None = None
     seed: int | None = None
     negative_prompt: str | None = None
     private: bool = False

@@ -24,7 +24,7 @@ from bot.domain.job import (
     Running,
     Video,
 )
-from bot.domain.quota import Limits, Standing
+from bot.domain.quota import Limits, Spender, Standing
 from bot.domain.request import Image, Mode, Resolution, VideoRequest
 
 
@@ -32,7 +32,8 @@ from bot.domain.request import Image, Mode, Resolution, VideoRequest
 class Opening:
     """A job to be opened: everything the one atomic step needs.
 
-    `failures_max` and `free_jobs_max` count over the person's UTC day; None does not count.
+    `parent_id` is the channel of a thread, and what rules know it by. `failures_max` and `free_jobs_max` count over the
+    person's UTC day; None does not count.
     """
 
     job_id: str
@@ -46,6 +47,12 @@ class Opening:
     failures_max: int
     free_jobs_max: int | None
     now: datetime
+    parent_id: int | None = None
+    role_ids: frozenset[int] = frozenset()
+
+    @property
+    def spender(self) -> Spender:
+        return Spender(self.user_id, self.guild_id, self.parent_id or self.channel_id, self.role_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +75,15 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What deleting a person's content did: jobs cancelled in line, jobs erased, jobs that must end first."""
+    """What deleting a person's content did: jobs cancelled in line, jobs erased, jobs that must end first.
+
+    `settings`: what the person had set for themselves is deleted.
+    """
 
     cancelled: int
     erased: int
     later: int
+    settings: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +96,14 @@ class Counts:
     on_hold_microusd: int
 
 
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """A person's open holds over the whole bot."""
+
+    count: int
+    microusd: int
+
+
 class Store(Protocol):
     """The database. Each method is one operation: atomic, and durable before it returns.
 
@@ -95,8 +114,11 @@ class Store(Protocol):
     async def open_job(self, opening: Opening) -> Job:
         """Check every limit and insert job, pictures and hold. The same interaction twice returns the first job.
 
+        What grants must pay is taken from the ones that expire soonest, and written on the hold. The caps in flight and
+        the gateways that rules allow now count for this job to its end.
+
         Raises:
-            QuotaExceeded, TooManyFailures, TooManyPreviews, Paused: nothing was kept.
+            QuotaExceeded, TooManyFailures, TooManyPreviews, Paused, Blocked: nothing was kept.
         """
 
     async def job(self, job_id: str) -> Job | None: ...
@@ -138,7 +160,7 @@ class Store(Protocol):
         """held -> cancelled, releasing the hold, if the job is that person's."""
 
     async def begin_attempt(self, attempt: Attempt, *, next_at: datetime) -> bool:
-        """held -> submitting, with the attempt written. False also when spending is paused."""
+        """held -> submitting, with the attempt written. False also when spending is paused or the person blocked."""
 
     async def accept(
         self, job_id: str, *, number: int, gateway_job_id: str, billing: Billing, now: datetime, next_at: datetime
@@ -227,13 +249,20 @@ class Store(Protocol):
     async def give_up_delivery(self, job_id: str, *, now: datetime) -> bool:
         """due -> given_up."""
 
-    async def standings(
-        self, *, user_id: int, guild_id: int | None, limits: Limits, now: datetime
-    ) -> tuple[Standing, ...]:
-        """Return where a person, their guild and the whole bot stand, in the order of LimitKind."""
+    async def standings(self, spender: Spender, *, limits: Limits, now: datetime) -> tuple[Standing, ...]:
+        """Return where a person stands against every limit there is for them, in the order of LimitKind.
+
+        The operator's ceilings are always there, the others where somebody set them.
+        """
 
     async def failures_today(self, *, user_id: int, now: datetime) -> int:
         """Count the person's uncharged failures of the UTC day, as open_job does."""
+
+    async def previews_today(self, *, user_id: int, now: datetime) -> int:
+        """Count the person's free jobs of the UTC day, as open_job does."""
+
+    async def opened_by(self, interaction_id: int) -> Job | None:
+        """Return the job that a command opened."""
 
     async def usual_times_s(self, *, gateway: str, mode: Mode, resolution: Resolution, duration_s: int) -> list[float]:
         """Return how long the newest (at most 50) finished jobs of that kind took from submission on, sorted."""
@@ -246,6 +275,8 @@ class Store(Protocol):
 
     async def entries_of(self, user_id: int) -> list[LedgerEntry]:
         """Return a person's ledger, oldest first."""
+
+    async def holds_of(self, user_id: int) -> Holds: ...
 
     async def loss_microusd(self, *, month: str) -> int:
         """Return what gateways billed for that month's resolved jobs, less what people paid for them.
@@ -262,12 +293,17 @@ class Store(Protocol):
     async def forget(self, user_id: int, *, now: datetime) -> Forgotten:
         """Delete a person's content: held jobs are cancelled, ended ones erased, the others erased by `erase` later.
 
+        What they set for themselves is deleted, too.
+
         Erased: prompts, pictures, videos, addresses, what was sent to the gateway. States, amounts and ids stay. An
         erased job is in no history.
         """
 
-    async def erase(self, *, before: datetime) -> int:
-        """Erase ended and told jobs that are forgotten, or that ended before that moment; return how many."""
+    async def erase(self, *, before: datetime, guilds: Mapping[int, datetime] | None = None) -> int:
+        """Erase ended and told jobs that are forgotten, or that ended before that moment; return how many.
+
+        `guilds` gives a later moment for the jobs of guilds whose own retention is shorter.
+        """
 
     async def compact(self) -> None:
         """Write the database anew, so that no scrap of erased content is left in it; other writes wait for seconds."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from bot.domain.breakers import BUSY_MIN_S, Breakers
 from bot.domain.errors import Refusal, StoreFailed, SubmissionRefused, SubmissionUnconfirmed, UploadFailed
+from bot.domain.guild_store import GuildStore
 from bot.domain.job import Attempt, BilledSource, Ending, Job, JobState
 from bot.domain.job_views import JobViews
 from bot.domain.line import LINE_MAX_S
@@ -25,6 +26,8 @@ T = TypeVar("T")
 FREE_BYTES_MIN = 1_000_000_000
 WATCH_FIRST_DEFAULT_S = 20.0
 _WRITE_AGAIN_S = 1.0
+# How soon a job in line looks again whether its guild's managers have ended their pause.
+_GUILD_PAUSED_S = 5.0
 # Longer than a POST can take: a job still submitting then, without anybody sending it, has lost its sender.
 _SEND_MAX_S = 600.0
 
@@ -36,6 +39,7 @@ class Submitter:
         self,
         *,
         store: Store,
+        guild_store: GuildStore,
         gateways: Mapping[str, Gateway],
         library: Library,
         messenger: Messenger,
@@ -48,6 +52,7 @@ class Submitter:
         clock: Clock,
     ) -> None:
         self._store = store
+        self._guild_store = guild_store
         self._gateways = gateways
         self._library = library
         self._messenger = messenger
@@ -96,16 +101,25 @@ class Submitter:
 
     async def _rest_of_job_s(self, job: Job) -> float | None:
         """Return how long the job must rest for other reasons, 0 when it has ended, None for not at all."""
-        if self._clock.now() - job.created_at >= timedelta(seconds=LINE_MAX_S):
-            return await self._end(job, Ending.LINE_TOO_LONG)
-        if job.request.price_microusd and await self._failures_today(job) >= FAILURES_PER_DAY_MAX:
-            return await self._end(job, Ending.TOO_MANY_FAILURES)
-        if not await self._messenger.may_deliver(job):
-            return await self._end(job, Ending.PLACE_GONE)
+        ending = await self._ending_now(job)
+        if ending is not None:
+            return await self._end(job, ending)
+        if await self._is_paused(job):
+            return _GUILD_PAUSED_S
         if await self._library.free_bytes() < FREE_BYTES_MIN:
             log.error("disk is nearly full, nothing is submitted job_id=%s", job.job_id)
             return 60.0
         return None
+
+    async def _ending_now(self, job: Job) -> Ending | None:
+        """Return why the job can never be submitted, None where it can."""
+        if self._clock.now() - job.created_at >= timedelta(seconds=LINE_MAX_S):
+            return Ending.LINE_TOO_LONG
+        if await self._is_blocked(job):
+            return Ending.BLOCKED
+        if job.request.price_microusd and await self._failures_today(job) >= FAILURES_PER_DAY_MAX:
+            return Ending.TOO_MANY_FAILURES
+        return None if await self._messenger.may_deliver(job) else Ending.PLACE_GONE
 
     async def _moved(self, job: Job) -> bool:
         """Give a held job to another gateway where there is one for it; its own one would keep it waiting."""
@@ -136,6 +150,8 @@ class Submitter:
             and not self._breakers.wait_s(job.request.gateway)
             and await self._library.free_bytes() >= FREE_BYTES_MIN
             and not await self._store.paused()
+            and not await self._is_paused(job)
+            and not await self._is_blocked(job)
             and await self._messenger.may_deliver(job)
         )
         if not allowed:
@@ -148,6 +164,16 @@ class Submitter:
             and present.attempt_count == job.attempt_count
             and not present.forgotten
         )
+
+    async def _is_paused(self, job: Job) -> bool:
+        """Say whether the job's guild is paused by its managers."""
+        return job.guild_id is not None and (await self._guild_store.guild(job.guild_id)).paused
+
+    async def _is_blocked(self, job: Job) -> bool:
+        if job.guild_id is None:
+            return False
+        now = self._clock.now()
+        return await self._guild_store.block_of(user_id=job.user_id, guild_id=job.guild_id, now=now) is not None
 
     async def _failures_today(self, job: Job) -> int:
         return await self._store.failures_today(user_id=job.user_id, now=self._clock.now())

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from bot.domain.guild_store import GuildStore
 from bot.domain.ports import Clock, Library
 from bot.domain.store import Store
 
@@ -18,8 +19,12 @@ _FORGOTTEN_EVERY_S = 60.0
 class Upkeep:
     """Owns no jobs: it only deletes what nobody needs any more. Doing it twice does no harm."""
 
-    def __init__(self, *, store: Store, library: Library, retention: timedelta, clock: Clock) -> None:
+    def __init__(
+        self, *, store: Store, guild_store: GuildStore, library: Library, retention: timedelta, clock: Clock
+    ) -> None:
+        """`retention` is the operator's; a guild's own counts for its jobs where it is shorter."""
         self._store = store
+        self._guild_store = guild_store
         self._library = library
         self._retention = retention
         self._clock = clock
@@ -50,7 +55,10 @@ class Upkeep:
 
     async def forget(self) -> None:
         """Erase what is due to be erased, then delete its files; a crash in between leaves their names on a list."""
-        count = await self._store.erase(before=self._clock.now() - self._retention)
+        now = self._clock.now()
+        own = {guild_id: timedelta(days=days) for guild_id, days in (await self._guild_store.every_retention()).items()}
+        guilds = {guild_id: now - retention for guild_id, retention in own.items() if retention < self._retention}
+        count = await self._store.erase(before=now - self._retention, guilds=guilds)
         if count:
             log.info("content of jobs erased count=%d", count)
             self._erased_some = True

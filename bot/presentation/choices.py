@@ -31,6 +31,7 @@ _WHY = {
     Unavailable.NEEDS_PICTURES: "needs reference pictures",
     Unavailable.MODE: "cannot do this",
     Unavailable.OUT: "takes no jobs at the moment",
+    Unavailable.RULE: "not allowed on this server",
 }
 
 
@@ -57,6 +58,9 @@ def price(offer: Offer) -> str:
 def _why_not(problem: RequestRejected) -> str:
     if isinstance(problem, GatewayRejected):
         return _WHY[problem.why]
+    if isinstance(problem, OptionRejected) and problem.by_rule:
+        unit = " s" if problem.option == "duration" else ""
+        return f"{problem.value}{unit} is not allowed on this server"
     if isinstance(problem, OptionRejected):
         if problem.option in {"seed", "negative_prompt"}:
             return f"takes no {problem.option.replace('_', ' ')}"

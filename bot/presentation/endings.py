@@ -16,6 +16,8 @@ _OF_ENDING = {
     Ending.UNPRICED: "{gateway} has no price that can be relied on any more, so it was never started.",
     Ending.TASK_LIFE_OVER: "{gateway} never finished this job.",
     Ending.TOO_MANY_FAILURES: "Too many of your videos failed today without a charge, so it was never started.",
+    # The card may be public: it does not say of anybody that they are blocked.
+    Ending.BLOCKED: "This server's managers no longer allow this, so it was never started.",
     Ending.RESTORED: (
         "This was in line when the bot's database was restored from a backup, so it was not started again."
     ),
@@ -26,6 +28,7 @@ _NOW_AFTER_ENDING = {
     Ending.UPLOAD_IMPOSSIBLE: "Ask again with another gateway; the operator can look at the log.",
     Ending.UNPRICED: "Choose another gateway.",
     Ending.TOO_MANY_FAILURES: "Ask again tomorrow (UTC).",
+    Ending.BLOCKED: "Ask them why.",
 }
 
 _OF_REFUSAL = {
@@ -71,7 +74,7 @@ def sentence(view: CardView) -> str:
             now = "It is deleted, as you asked." if job.forgotten else f"{show_command(job)} gets it."
             return f"The video could not be posted here. {_paid(view)} {now}"
         case _:
-            return _failed(job, gateway)
+            return _failed(view)
 
 
 def _lost(job: Job, gateway: str) -> str:
@@ -79,9 +82,13 @@ def _lost(job: Job, gateway: str) -> str:
     return f"{gateway} never finished this job." if accepted else f"{gateway} never confirmed this job."
 
 
-def _failed(job: Job, gateway: str) -> str:
+def _failed(view: CardView) -> str:
+    job, gateway = view.job, view.gateway_title
     if job.ending is Ending.PLACE_GONE and job.request.private:
         return f"Your direct messages are closed to the bot, so it was never started. {_NOTHING} Open them, ask again."
+    if job.ending is Ending.RELEASED:
+        released = "ended it." if view.free else f"released it: {money(view)}."
+        return f"A manager of this server {released} {_NOTHING}"
     if job.ending in _OF_ENDING:
         now = _NOW_AFTER_ENDING.get(job.ending, "Ask again.")
         return f"{_OF_ENDING[job.ending].format(gateway=gateway)} {_NOTHING} {now}"

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from bot.domain.job import Job, LedgerEntry, MessageRef
-from bot.domain.money import show_usd
 from bot.domain.privacy import PersonalData
+from bot.presentation.personal_facts import amount, facts_document, time
 from bot.presentation.words import show_command
 
 DOCUMENT = "data.json"
@@ -22,7 +22,8 @@ _ABOUT = {
     "jobs.deletion_asked": "You asked for this job to be deleted; one that is not over yet is deleted after its end.",
     "jobs.deleted": "Its prompt, pictures and video are deleted, and what you see is what is left.",
     "jobs.price": "What was put on hold when you asked.",
-    "jobs.charged": "What you paid; null while that is open, and where nothing is charged at all.",
+    "jobs.charged": "What you paid, less refunds; null while that is open, and where nothing is charged.",
+    "jobs.refunded": "What was given back of what you had paid.",
     "jobs.pictures": "The pictures you sent, as Gallop keeps them: repaired where needed, without hidden data.",
     "jobs.pictures.file": "Where the file lies beside this document; null: see left_out, or it is deleted. "
     "The same for jobs.video.file.",
@@ -30,6 +31,12 @@ _ABOUT = {
     "and jobs.video_message.",
     "ledger": "Every movement of your money, oldest first. hold: set aside. settle: charged, and the rest of the hold "
     "is free again. release: the whole hold is free again. refund: given back of what was charged.",
+    "settings": "What you set for yourself with `/video quota`: your own limits over all servers, and above which "
+    "price you are asked first.",
+    "rules": "What managers of a server decided for you by name.",
+    "grants": "Money beyond your limits that managers gave you, also what has expired.",
+    "blocks": "Servers whose managers do not let you ask for videos, and until when; null: until they unblock you.",
+    "acts": "What managers and operators did about you or your jobs, oldest first.",
     "left_out": "Files that are not in this archive, why, and where they are.",
 }
 
@@ -71,6 +78,7 @@ def document(data: PersonalData, *, missing: Mapping[str, str], made_at: datetim
         "made_at": made_at.isoformat(),
         "jobs": [_job(job, missing) for job in data.jobs],
         "ledger": [_entry(entry) for entry in data.entries],
+        **facts_document(data.facts),
         "left_out": [_left_out(file, missing[file.name]) for file in files_of(data) if file.name in missing],
     }
     return json.dumps(content, ensure_ascii=False, indent=2).encode()
@@ -109,12 +117,13 @@ def _job(job: Job, missing: Mapping[str, str]) -> dict[str, Any]:
         "ending": job.ending.value if job.ending else None,
         "refusal": job.refusal.value if job.refusal else None,
         "refused_picture": job.refused_picture,
-        "created_at": _time(job.created_at),
-        "submitted_at": _time(job.submitted_at),
-        "finished_at": _time(job.finished_at),
-        "state_since": _time(job.since_at),
-        "price": _amount(request.price_microusd),
-        "charged": _amount(job.charged_microusd),
+        "created_at": time(job.created_at),
+        "submitted_at": time(job.submitted_at),
+        "finished_at": time(job.finished_at),
+        "state_since": time(job.since_at),
+        "price": amount(request.price_microusd),
+        "charged": amount(job.charged_microusd),
+        "refunded": amount(job.refunded_microusd),
         "pictures": [
             {
                 "file": _present(_picture_name(job, number), missing),
@@ -149,8 +158,8 @@ def _entry(entry: LedgerEntry) -> dict[str, Any]:
     return {
         "job_id": entry.job_id,
         "kind": entry.kind.value,
-        "amount": _amount(entry.amount_microusd),
-        "at": _time(entry.at),
+        "amount": amount(entry.amount_microusd),
+        "at": time(entry.at),
         "reason": entry.reason,
     }
 
@@ -166,10 +175,6 @@ def _present(name: str, missing: Mapping[str, str]) -> str | None:
     return None if name in missing else name
 
 
-def _amount(microusd: int | None) -> dict[str, Any] | None:
-    return None if microusd is None else {"usd": show_usd(microusd), "microusd": microusd}
-
-
 def _message(message: MessageRef | None) -> dict[str, str] | None:
     if message is None:
         return None
@@ -178,7 +183,3 @@ def _message(message: MessageRef | None) -> dict[str, str] | None:
 
 def _id(value: int | None) -> str | None:
     return None if value is None else str(value)
-
-
-def _time(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None

@@ -26,9 +26,9 @@ def export_card(*, jobs: int, deleted: int, pictures: int, videos: int, no_room:
     `deleted` of the jobs have no content any more.
     """
     files = " and ".join(counted(count, thing) for count, thing in ((pictures, "picture"), (videos, "video")) if count)
-    held = f"your {counted(jobs, 'job')} with prompts, options, times and amounts, and your ledger"
+    held = f"your {counted(jobs, 'job')} with prompts, options, times and amounts, your ledger, " if jobs else "your "
     lines = [
-        f"`data.json` holds {held}.",
+        f"`data.json` holds {held}settings, grants and blocks.",
         f"{counted(deleted, 'job')} of these {'is' if deleted == 1 else 'are'} deleted: no prompt, no files."
         if deleted
         else "",
@@ -51,8 +51,9 @@ def deletion_card(user_id: int) -> Layout:
         "- Jobs in line are cancelled and their price is released.",
         "- Jobs that a gateway has, or may have, cannot be stopped: they go on as usual and are deleted after their "
         "end.",
-        "- Amounts, times, options and ids stay in the bot's books; prompts, pictures and videos do not. Your limits "
-        "do not change.",
+        "- What you set for yourself with `/video quota` goes, too: your own limits, and when you are asked first.",
+        "- Amounts, times, options and ids stay in the bot's books, and so does what a server's managers decided; "
+        "prompts, pictures and videos do not. What you have used of your limits stays used.",
         "- Messages already posted stay. Moderators can delete those in channels; gateways keep what they were sent "
         "by their own rules.",
     )
@@ -68,11 +69,18 @@ def deletion_card(user_id: int) -> Layout:
 
 def deleted_card(forgotten: Forgotten) -> Layout:
     """Return what the deletion did."""
-    if not (forgotten.cancelled or forgotten.erased or forgotten.later):
+    if forgotten == Forgotten(0, 0, 0):
         return boxed(Accent.GREY, text("There was nothing to delete."))
     cancelled = f"{counted(forgotten.cancelled, 'job')} in line cancelled, the price released."
     erased = f"{counted(forgotten.erased, 'job')} deleted, with prompt, pictures and video."
     later = f"{counted(forgotten.later, 'job')} not over yet: deleted soon after the end."
-    counts = ((forgotten.cancelled, cancelled), (forgotten.erased, erased), (forgotten.later, later))
-    title = "**Your data is deleted**" if forgotten.cancelled or forgotten.erased else "**Your data will be deleted**"
+    settings = "What you had set with `/video quota` is deleted."
+    counts = (
+        (forgotten.cancelled, cancelled),
+        (forgotten.erased, erased),
+        (forgotten.later, later),
+        (forgotten.settings, settings),
+    )
+    is_deleted = forgotten.cancelled or forgotten.erased or not forgotten.later
+    title = "**Your data is deleted**" if is_deleted else "**Your data will be deleted**"
     return boxed(Accent.GREY, text(title, *(line for count, line in counts if count)))

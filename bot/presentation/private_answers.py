@@ -1,26 +1,27 @@
-"""The private answers that are no refusal: an accepted job, quotas, history and help."""
+"""The private answers that are no refusal: an accepted job, history and help."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.domain.errors import GatewayRejected, LimitKind, Unavailable
+from bot.domain.errors import GatewayRejected, Unavailable
 from bot.domain.job import FINAL_STATES, Job
 from bot.domain.money import show_usd
 from bot.domain.offers import Offer
 from bot.domain.ports import CardView
-from bot.domain.quota import Standing, narrowest
+from bot.domain.quota import LimitKind, narrowest
 from bot.domain.request import DURATION_DEFAULT_S, DURATION_MAX_S, DURATION_MIN_S, PICTURES_MAX, Mode, Resolution
 from bot.domain.video_service import Opened
 from bot.presentation import endings
 from bot.presentation.choices import FACE_WORDS
 from bot.presentation.layout import Accent, Layout, boxed, text
+from bot.presentation.limit_words import left_words
 from bot.presentation.markdown import shown
-from bot.presentation.words import DOT, FREE, gateway_and_model, listed, money, ordinal, show_command, stamp, until
+from bot.presentation.quota import crossing_text
+from bot.presentation.words import DOT, FREE, gateway_and_model, listed, money, ordinal, show_command, stamp
 
 _UNMENTIONED_MAX = 3
 NOT_SENT = "Discord did not take the video just now. Try again in a minute."
 NO_JOBS = "You have no videos yet. `/video text` makes the first one, `/video help` shows how."
-_WINDOW_WORDS = {LimitKind.USER_DAY: "Today", LimitKind.USER_MONTH: "This month", LimitKind.GUILD_MONTH: "This server"}
 
 
 def opened_text(opened: Opened, link: str | None) -> str:
@@ -28,7 +29,7 @@ def opened_text(opened: Opened, link: str | None) -> str:
     view = opened.view
     # Once the card is there it says when the video is due; an estimate here would only grow old.
     line = _line(replace(view, usually_done_at=None) if link else view)
-    lines = [_held(opened), line, view.remark, _unmentioned(opened.unmentioned)]
+    lines = [_held(opened), _crossing(opened), line, view.remark, _unmentioned(opened.unmentioned)]
     if view.job.request.private:
         lines.append(f"It comes by direct message{f': {link}' if link else '.'}")
     elif link:
@@ -40,13 +41,19 @@ def _held(opened: Opened) -> str:
     if opened.view.free:
         return f"{FREE[0].upper()}{FREE[1:]}, nothing is charged."
     # How much the whole bot may still spend is the operator's business.
-    own = tuple(standing for standing in opened.standings if standing.limit is not LimitKind.BOT_MONTH)
+    own = tuple(standing for standing in opened.standings if standing.kind is not LimitKind.BOT)
     least = narrowest(own)
     held = f"{show_usd(opened.view.job.request.price_microusd)} on hold"
     if least is None:
         return f"{held}."
-    who = "this server has" if least.limit is LimitKind.GUILD_MONTH else "you have"
-    return f"{held}; {who} {show_usd(least.available_microusd or 0)} left {until(least.window_ends_at)}."
+    return f"{held}; {left_words(least)}."
+
+
+def _crossing(opened: Opened) -> str:
+    """Return how much of a limit is used now, where that was not said before; of several the highest."""
+    if not opened.crossings:
+        return ""
+    return crossing_text(*max(opened.crossings, key=lambda crossing: crossing[1]))
 
 
 def _line(view: CardView) -> str:
@@ -90,21 +97,6 @@ def too_large_text(job: Job, *, limit_bytes: int, link: str | None) -> str:
     return f"The video has {size_mib:.1f} MiB; Discord takes {limit_bytes / 2**20:.1f} MiB here.\n{where}"
 
 
-def quota_card(standings: Sequence[Standing]) -> Layout:
-    """Return where the person and the server stand, one line each."""
-    return boxed(Accent.GREY, text("**Your quota**", *(_standing(standing) for standing in standings)))
-
-
-def _standing(standing: Standing) -> str:
-    window = _WINDOW_WORDS.get(standing.limit, "The whole bot")
-    charged = show_usd(standing.committed_microusd - standing.on_hold_microusd)
-    used = f"{charged} charged, {show_usd(standing.on_hold_microusd)} on hold"
-    if standing.limit_microusd is None:
-        return f"{window}: no limit{DOT}{used}"
-    left = f"{show_usd(standing.available_microusd or 0)} of {show_usd(standing.limit_microusd)} left"
-    return f"{window}: {left}{DOT}{used}{DOT}starts again {stamp(standing.window_ends_at)}"
-
-
 def history_card(views: Sequence[CardView]) -> Layout:
     """Return the newest jobs, newest first, each with what its video needs to be shown again."""
     if not views:
@@ -127,7 +119,11 @@ def _entry(view: CardView) -> tuple[str, str]:
 
 
 # What stands in help in the place of a price that could not be had now.
-_HELP_WHY = {Unavailable.GUILD_NOT_SERVED: "not open here", Unavailable.OUT: "takes no jobs at the moment"}
+_HELP_WHY = {
+    Unavailable.GUILD_NOT_SERVED: "not open here",
+    Unavailable.OUT: "takes no jobs at the moment",
+    Unavailable.RULE: "not allowed on this server",
+}
 _EXAMPLES = (
     "/video text prompt: A paper boat sails down a rainy street, camera low",
     "/video image image: (your picture) prompt: The curtains move, the cat looks up duration: 8",

@@ -9,7 +9,6 @@ from bot.domain.errors import (
     DirectMessagesClosed,
     GatewayRejected,
     InvariantBroken,
-    LimitKind,
     NotAnOperator,
     NotYourJob,
     OptionRejected,
@@ -30,9 +29,12 @@ from bot.domain.errors import (
     Unavailable,
 )
 from bot.domain.money import show_usd
+from bot.domain.quota import LimitKind, Measure
 from bot.domain.request import Mode
+from bot.presentation.limit_words import forbids, left_words, source_behind
 from bot.presentation.markdown import shown
-from bot.presentation.words import MODE_WORDS, counted, listed, stamp, until
+from bot.presentation.refusals import REFUSALS
+from bot.presentation.words import MODE_WORDS, capital, counted, date, listed, stamp, until
 
 _PICTURES = {
     PictureProblem.NOT_A_PICTURE: ("{number} is no picture that can be used.", "Send it as JPEG, PNG or WEBP."),
@@ -58,6 +60,10 @@ def error_reply(error: Exception) -> str:
 def reply(error: RequestRejected) -> str:
     """Return what the person reads. Every kind of RequestRejected has its own; a test sees to it."""
     raise InvariantBroken(f"no reply for {type(error).__name__}")
+
+
+for _words in REFUSALS:
+    reply.register(_words)
 
 
 def _refusal(wrong: str, now: str = "") -> str:
@@ -134,6 +140,8 @@ def _picture_gap(error: PictureGapRejected) -> str:
 def _option(error: OptionRejected) -> str:
     who, value = error.gateway_title or "no gateway", shown(error.value, lines_max=1, characters_max=60)
     choices = _choices(error.allowed)
+    if error.by_rule:
+        return _forbidden_option(error, value)
     match error.option:
         case "seed" | "negative_prompt":
             takes = "cannot take" if error.gateway_title else "that can make this takes"
@@ -148,6 +156,16 @@ def _option(error: OptionRejected) -> str:
             has = f"{who[0].upper()}{who[1:]} has"
             wrong = f"{has} no {error.option} {value}" if error.gateway_title else f"{has} the {error.option} {value}"
             return _refusal(f"{wrong}; possible: {choices}." if choices else f"{wrong}.")
+
+
+def _forbidden_option(error: OptionRejected, value: str) -> str:
+    is_length = error.option == "duration"
+    if not error.allowed:
+        wrong = f"This server's rules leave no {error.option} that everything here allows."
+        return _refusal(wrong, "Tell its managers: `/video-admin quota show` marks what contradicts.")
+    what = f"{value} s is" if is_length else f"The {error.option} {value} is"
+    allowed = f"{error.allowed[0]} to {error.allowed[-1]} s" if is_length else _choices(error.allowed)
+    return _refusal(f"{what} not possible here; this server's rules allow {allowed}.")
 
 
 def _choices(allowed: tuple[str, ...]) -> str:
@@ -167,6 +185,10 @@ _GATEWAYS = {
     ),
     Unavailable.NEEDS_PICTURES: ("{title} needs reference pictures.", "Use `/video reference`, or another gateway."),
     Unavailable.MODE: ("{title} cannot do `/video {command}`.", "Choose another gateway."),
+    Unavailable.RULE: (
+        "This server's rules do not allow {title}.",
+        "Choose another gateway; `gateway:animatic` makes a free preview.",
+    ),
     Unavailable.OUT: (
         "{title} takes no jobs at the moment.",
         "Choose another gateway or `gateway:auto`, or ask again later; the operator is told.",
@@ -208,19 +230,30 @@ def _direct_messages(_: DirectMessagesClosed) -> str:
     return _refusal(wrong, "Allow direct messages from this server's members, or leave out `private`.")
 
 
+_CHEAPER = "A shorter video or 720p costs less, `gateway:animatic` nothing"
+_FREE = "`gateway:animatic` makes a free preview"
+
+
 @reply.register
 def _quota(error: QuotaExceeded) -> str:
-    needed, left = show_usd(error.needed_microusd), show_usd(error.available_microusd)
-    end = until(error.window_ends_at)
-    wrong = {
-        LimitKind.USER_DAY: f"This would take {needed}; you have {left} left {end}.",
-        LimitKind.USER_MONTH: f"This would take {needed}; you have {left} left {end}.",
-        LimitKind.GUILD_MONTH: f"This would take {needed}; this server has {left} left {end}.",
-        LimitKind.BOT_MONTH: f"This would take {needed}, more than the whole bot has left {end}.",
-    }[error.limit]
-    own = error.limit is not LimitKind.BOT_MONTH
-    limits = "; `/video quota` shows your limits" if own else ""
-    return _refusal(wrong, f"A shorter video or 720p costs less, `gateway:animatic` nothing{limits}.")
+    standing, needed = error.standing, show_usd(error.needed_microusd)
+    if standing.kind is LimitKind.BOT:
+        # How much the whole bot may still spend is the operator's business.
+        end = until(standing.window_ends_at)
+        return _refusal(f"This would take {needed}, more than the whole bot has left {end}.", f"{_CHEAPER}.")
+    left, missing = f"{left_words(standing)}{source_behind(standing)}", standing.missing_microusd(error.needed_microusd)
+    limits = f"`/video quota` {'changes' if standing.kind is LimitKind.OWN else 'shows'} your limits"
+    if forbids(standing):
+        return _refusal(f"{capital(left)}.", f"{_FREE}; {limits}.")
+    if standing.measure is Measure.VIDEOS:
+        granted = standing.grants_left_microusd
+        short = (
+            f"Of {needed}, {show_usd(granted)} is granted to you; {show_usd(missing)} is missing." if granted else ""
+        )
+        again = f"it starts again {date(standing.window_ends_at)}"
+        return _refusal(f"{capital(left)}; {again}.", f"{short} {_FREE}; {limits}.".lstrip())
+    now = _CHEAPER if standing.available_microusd else _FREE
+    return _refusal(f"This would take {needed}; {left}.", f"{show_usd(missing)} is missing. {now}; {limits}.")
 
 
 @reply.register
@@ -236,8 +269,9 @@ def _previews(error: TooManyPreviews) -> str:
 
 
 @reply.register
-def _paused(_: Paused) -> str:
-    return _refusal("The operator has paused new videos.", "Those already under way go on. Ask again later.")
+def _paused(error: Paused) -> str:
+    who = "This server's managers have" if error.by_guild else "The operator has"
+    return _refusal(f"{who} paused new videos.", "Those already under way go on. Ask again later.")
 
 
 @reply.register

@@ -7,13 +7,17 @@ from itertools import count
 from bot.adapters.store.sqlite import SqliteStore
 from bot.domain.errors import Refusal
 from bot.domain.job import Attempt, BilledSource, Ending, Job, JobState, MessageRef, Video
-from bot.domain.quota import Limits
+from bot.domain.quota import LimitKind, Limits, Spender, Standing
 from bot.domain.request import Image, Mode, Resolution, VideoRequest
 from bot.domain.store import Billing, End, Opening
+from bot.domain.windows import Window
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
 USER, OTHER_USER, GUILD, CHANNEL = 11, 12, 21, 31
+SPENDER, OUTSIDE = Spender(USER, GUILD, CHANNEL), Spender(USER)
+USER_DAY, USER_MONTH = (LimitKind.USER, Window.DAY), (LimitKind.USER, Window.MONTH)
+GUILD_MONTH, BOT_MONTH = (LimitKind.GUILD, Window.MONTH), (LimitKind.BOT, Window.MONTH)
 PRICE = 645_000
 UNLIMITED = Limits(None, None, None, None)
 VIDEO = Video(name="v.mp4", bytes_count=1_000_000, duration_s=5.041, width=1280, height=720)
@@ -22,6 +26,10 @@ IMAGE = Image("a.jpg", "image/jpeg", 800, 600, 12_345, "padded to 1:2.5")
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _numbers = count(1)
+
+
+def which(standing: Standing) -> tuple[LimitKind, Window]:
+    return standing.kind, standing.window
 
 
 def job_id_of(number: int) -> str:

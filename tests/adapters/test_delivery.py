@@ -10,6 +10,7 @@ import aiohttp
 import discord
 import pytest
 
+from bot.adapters.discord import own_messages
 from bot.adapters.discord.answers import Failure, sort_failure
 from bot.adapters.discord.delivery import DiscordMessenger
 from bot.adapters.discord.posting import NONCE_LIFE_S, Posting
@@ -176,6 +177,65 @@ async def test_a_lost_answer_makes_no_second_video(scene: Scene, nonce_is_rememb
     [video] = scene.videos_in(scene.stage.channel)
     assert not failed.value.permanent
     assert ref.message_id == video.id
+
+
+async def asked_again(scene: Scene, *, after_s: float) -> tuple[Job, Message]:
+    """Post a video, let time pass, and return the job as it is when managers ask for the video again."""
+    job = scene.stage.stored_job()
+    ref = await scene.video(job)
+    [message] = scene.videos_in(scene.stage.channel)
+    scene.stage.clock.turn(after_s)
+    return replace(job, video_message=ref, delivery_count=1, delivery_since=scene.stage.clock.now()), message
+
+
+@pytest.mark.parametrize("after_s", [1, 86_400])
+async def test_a_video_asked_for_again_is_not_posted_where_it_is_there(scene: Scene, after_s: float) -> None:
+    job, message = await asked_again(scene, after_s=after_s)
+
+    ref = await scene.video(job, look_first=True)
+
+    assert scene.videos_in(scene.stage.channel) == [message]
+    assert ref.message_id == message.id
+
+
+@pytest.mark.parametrize("after_s", [1, 86_400])
+async def test_a_video_asked_for_again_after_it_was_deleted_is_posted_once(scene: Scene, after_s: float) -> None:
+    job, message = await asked_again(scene, after_s=after_s)
+    scene.stage.sandbox.faults.delete_message(message)
+    scene.stage.sandbox.faults.drop_after(MESSAGES)
+    with pytest.raises(DeliveryFailed):
+        await scene.video(job, look_first=True)
+
+    ref = await scene.video(job, look_first=True)
+
+    [posted] = scene.videos_in(scene.stage.channel)
+    assert ref.message_id == posted.id != message.id
+
+
+async def test_a_deleted_video_comes_again_though_its_channel_was_too_busy_since_to_be_read(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_messages, "MESSAGES_READ_MAX", 2)
+    job, message = await asked_again(scene, after_s=60)
+    for number in range(3):
+        await scene.messenger.post_card(view_of(scene.stage.job(f"{OTHER_JOB_ID[:-1]}{number}")), look_first=False)
+    scene.stage.clock.turn(600)
+    scene.stage.sandbox.faults.delete_message(message)
+
+    await scene.video(replace(job, delivery_since=scene.stage.clock.now()), look_first=True)
+
+    assert len(scene.videos_in(scene.stage.channel)) == 1
+
+
+async def test_a_video_whose_message_we_may_not_read_is_not_posted_again(scene: Scene) -> None:
+    job, message = await asked_again(scene, after_s=600)
+    await permit(scene, scene.stage.channel, NO_HISTORY)
+
+    with pytest.raises(DeliveryFailed) as failed:
+        await scene.video(job, look_first=True)
+
+    assert failed.value.permanent
+    assert scene.videos_in(scene.stage.channel) == [message]
 
 
 async def test_the_nonce_alone_keeps_a_repeated_post_single(scene: Scene) -> None:

@@ -6,20 +6,24 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.adapters.store.sqlite import open_store
-from bot.domain.errors import LimitKind, StoreFailed
+from bot.domain.errors import StoreFailed
 from bot.domain.job import BilledSource, Delivery, JobState, LedgerEntry, LedgerKind
 from bot.domain.store import Billing, Counts
 from tests.adapters.store_fixtures import (
-    GUILD,
+    GUILD_MONTH,
     LATER,
     NOW,
     OTHER_USER,
     PRICE,
+    SPENDER,
     UNLIMITED,
     USER,
+    USER_DAY,
+    USER_MONTH,
     bad_end,
     get,
     open_in,
+    which,
 )
 
 AFTER_MIDNIGHT = datetime(2026, 11, 21, 0, 1, tzinfo=UTC)
@@ -39,8 +43,8 @@ def refund(store, job, amount=PRICE, reason="spoiled", now=LATER):
 
 
 async def used(store, now=NOW):
-    standings = await store.standings(user_id=USER, guild_id=GUILD, limits=UNLIMITED, now=now)
-    return {found.limit: found.committed_microusd for found in standings}
+    standings = await store.standings(SPENDER, limits=UNLIMITED, now=now)
+    return {which(found): found.committed for found in standings}
 
 
 @pytest.mark.parametrize("amount", [1, PRICE - 1, PRICE])
@@ -52,12 +56,12 @@ async def test_a_refund_lowers_the_windows_of_its_hold_and_no_others(store, amou
     assert await refund(store, job, amount, now=now)
     after, after_now = await used(store), await used(store, now)
 
-    people = {LimitKind.USER_DAY, LimitKind.USER_MONTH, LimitKind.GUILD_MONTH}
+    people = {USER_DAY, USER_MONTH, GUILD_MONTH}
     assert {kind: before[kind] - after[kind] for kind in before} == {
         kind: amount if kind in people else 0 for kind in before
     }
-    own = {LimitKind.USER_DAY} if now != NOW else set()
-    own |= {LimitKind.USER_MONTH, LimitKind.GUILD_MONTH} if now == NEXT_MONTH else set()
+    own = {USER_DAY} if now != NOW else set()
+    own |= {USER_MONTH, GUILD_MONTH} if now == NEXT_MONTH else set()
     assert all(after_now[kind] == before_now[kind] for kind in own)
     assert (await get(store, job.job_id)).charged_microusd == PRICE - amount
 

@@ -17,10 +17,10 @@ from bot.adapters.store.sqlite import only_one, open_store
 from bot.domain.errors import StartFailed
 from bot.domain.job import FINAL_STATES, Ending, JobState
 from tests.adapters.store_fixtures import (
-    GUILD,
     LATER,
     NOW,
     PRICE,
+    SPENDER,
     UNLIMITED,
     USER,
     get,
@@ -317,8 +317,8 @@ async def test_what_was_in_line_ends_unsubmitted_and_all_else_is_as_it_was(path,
             else:
                 assert restored == job
         unresolved = [state for state in JobState if state not in FINAL_STATES and state is not JobState.HELD]
-        standings = await store.standings(user_id=USER, guild_id=GUILD, limits=UNLIMITED, now=NOW)
-        assert {standing.on_hold_microusd for standing in standings} == {len(unresolved) * PRICE}
+        standings = await store.standings(SPENDER, limits=UNLIMITED, now=NOW)
+        assert {standing.on_hold for standing in standings} == {len(unresolved) * PRICE}
         assert await store.failures_today(user_id=USER, now=LATER) == 2
 
 

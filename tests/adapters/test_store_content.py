@@ -15,12 +15,12 @@ from bot.domain.job import FINAL_STATES, CardFace, Delivery, JobState
 from bot.domain.store import Forgotten
 from tests.adapters.store_fixtures import (
     CARD,
-    GUILD,
     IMAGE,
     LATER,
     NOW,
     OTHER_USER,
     PRICE,
+    SPENDER,
     UNLIMITED,
     USER,
     VIDEO,
@@ -53,7 +53,7 @@ async def books(store):
     return (
         await store.books(),
         await store.entries_of(USER),
-        await store.standings(user_id=USER, guild_id=GUILD, limits=UNLIMITED, now=NOW),
+        await store.standings(SPENDER, limits=UNLIMITED, now=NOW),
     )
 
 
@@ -110,8 +110,8 @@ async def test_a_held_job_is_cancelled_with_its_hold_and_erased_once_that_is_tol
     cancelled = await get(store, job.job_id)
     assert (cancelled.state, cancelled.next_at, cancelled.charged_microusd) == (JobState.CANCELLED, LATER, 0)
     assert cancelled.request == job.request
-    standings = await store.standings(user_id=USER, guild_id=GUILD, limits=UNLIMITED, now=NOW)
-    assert {standing.committed_microusd for standing in standings} == {0}
+    standings = await store.standings(SPENDER, limits=UNLIMITED, now=NOW)
+    assert {standing.committed for standing in standings} == {0}
     assert await store.erase(before=NOW) == 0
     await store.card_shown(job.job_id, face=CardFace.CANCELLED)
 

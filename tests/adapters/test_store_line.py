@@ -7,20 +7,22 @@ from datetime import timedelta
 import pytest
 
 from bot.adapters.store.sqlite import open_store
-from bot.domain.errors import LimitKind, StoreFailed
+from bot.domain.errors import StoreFailed
 from bot.domain.job import BilledSource, CardFace, Delivery, JobState
 from tests.adapters.store_fixtures import (
     CARD,
-    GUILD,
     LATER,
     NOW,
     PRICE,
+    SPENDER,
     UNLIMITED,
     USER,
+    USER_DAY,
     attempt,
     get,
     open_in,
     told,
+    which,
 )
 
 SECOND = timedelta(seconds=1)
@@ -60,8 +62,8 @@ async def test_a_refused_job_is_held_again_with_its_hold_and_a_free_attempt(stor
     assert job.attempt is not None
     assert (job.attempt.billed_microusd, job.attempt.billed_source) == (0, BilledSource.REPORTED)
     assert [entry.kind for entry in await store.entries_of(USER)] == ["hold"]
-    standings = await store.standings(user_id=USER, guild_id=GUILD, limits=UNLIMITED, now=NOW)
-    assert {(standing.committed_microusd, standing.on_hold_microusd) for standing in standings} == {(PRICE, PRICE)}
+    standings = await store.standings(SPENDER, limits=UNLIMITED, now=NOW)
+    assert {(standing.committed, standing.on_hold) for standing in standings} == {(PRICE, PRICE)}
 
 
 async def test_without_a_time_to_wait_for_a_returned_job_is_due_at_once(store):
@@ -121,9 +123,9 @@ async def test_an_accepted_answer_and_a_refusal_at_once_count_once(store):
 async def test_a_returned_job_that_is_cancelled_or_accepted_later_resolves_its_one_hold(store):
     cancelled = await returned(store)
     assert await store.cancel(cancelled.job_id, user_id=USER, now=LATER)
-    standing = (await store.standings(user_id=USER, guild_id=GUILD, limits=UNLIMITED, now=NOW))[0]
+    standing = (await store.standings(SPENDER, limits=UNLIMITED, now=NOW))[0]
 
-    assert (standing.limit, standing.committed_microusd) == (LimitKind.USER_DAY, 0)
+    assert (which(standing), standing.committed) == (USER_DAY, 0)
 
 
 async def test_a_gateway_that_a_person_named_is_never_left(store):

@@ -12,7 +12,7 @@ from bot.adapters.store.sqlite import only_one, open_store
 from bot.domain.errors import StartFailed
 from bot.domain.job import JobState
 from bot.domain.store import Forgotten
-from tests.adapters.store_fixtures import NOW, PRICE, UNLIMITED, USER, get, job_id_of
+from tests.adapters.store_fixtures import NOW, OUTSIDE, PRICE, UNLIMITED, USER, get, job_id_of
 
 OLDEST_ROWS = (
     """
@@ -98,10 +98,10 @@ async def test_a_job_of_the_oldest_schema_is_there_after_every_migration(path):
             db.execute(statement, {"job_id": job_id_of(1), "at_ms": int(NOW.timestamp() * 1000)})
     async with open_store(path) as store:
         job = await get(store, job_id_of(1))
-        day = (await store.standings(user_id=USER, guild_id=None, limits=UNLIMITED, now=NOW))[0]
+        day = (await store.standings(OUTSIDE, limits=UNLIMITED, now=NOW))[0]
 
     assert (job.state, job.created_at, job.request.price_microusd) == (JobState.HELD, NOW, PRICE)
-    assert (day.committed_microusd, day.on_hold_microusd) == (PRICE, PRICE)
+    assert (day.committed, day.on_hold) == (PRICE, PRICE)
 
 
 async def test_running_and_settled_jobs_of_the_oldest_schema_go_on_and_are_erased(path):

@@ -7,18 +7,22 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.adapters.store.sqlite import open_store
-from bot.domain.errors import LimitKind, Refusal, StoreFailed
+from bot.domain.errors import Refusal, StoreFailed
 from bot.domain.job import FINAL_STATES, BilledSource, CardFace, Delivery, Ending, JobState
 from bot.domain.store import Billing, End
 from tests.adapters.store_fixtures import (
+    BOT_MONTH,
     CARD,
-    GUILD,
+    GUILD_MONTH,
     LATER,
     NOW,
     OTHER_USER,
     PRICE,
+    SPENDER,
     UNLIMITED,
     USER,
+    USER_DAY,
+    USER_MONTH,
     VIDEO,
     accept,
     attempt,
@@ -26,6 +30,7 @@ from tests.adapters.store_fixtures import (
     billing,
     get,
     open_in,
+    which,
 )
 
 AFTER_MIDNIGHT = datetime(2026, 11, 21, 0, 1, tzinfo=UTC)
@@ -41,8 +46,8 @@ async def store(tmp_path):
 
 async def used(store, now=NOW):
     """Return (committed, on hold) of the person's day and month, the guild's month and the bot's month."""
-    standings = await store.standings(user_id=USER, guild_id=GUILD, limits=UNLIMITED, now=now)
-    return {found.limit: (found.committed_microusd, found.on_hold_microusd) for found in standings}
+    standings = await store.standings(SPENDER, limits=UNLIMITED, now=now)
+    return {which(found): (found.committed, found.on_hold) for found in standings}
 
 
 # Each move, as a call that answers whether it moved, and the states it starts from.
@@ -250,10 +255,10 @@ async def test_a_settle_is_the_smaller_of_hold_and_report_and_frees_the_rest(sto
     assert (stored.state, stored.video, stored.charged_microusd) == (JobState.STORED, VIDEO, charged)
     assert (stored.delivery, stored.delivery_since, stored.next_at) == (Delivery.DUE, LATER, LATER)
     assert await used(store) == {
-        LimitKind.USER_DAY: (charged, 0),
-        LimitKind.USER_MONTH: (charged, 0),
-        LimitKind.GUILD_MONTH: (charged, 0),
-        LimitKind.BOT_MONTH: (PRICE, 0),
+        USER_DAY: (charged, 0),
+        USER_MONTH: (charged, 0),
+        GUILD_MONTH: (charged, 0),
+        BOT_MONTH: (PRICE, 0),
     }
 
 
@@ -264,7 +269,7 @@ async def test_a_settle_of_nothing_is_refused_and_the_hold_stays(store, nothing)
         await store.store_video(job.job_id, video=VIDEO, settle_microusd=nothing, now=LATER)
 
     assert await get(store, job.job_id) == job
-    assert (await used(store))[LimitKind.USER_DAY] == (PRICE, PRICE)
+    assert (await used(store))[USER_DAY] == (PRICE, PRICE)
 
 
 async def test_a_free_job_is_stored_without_a_settle(store):
@@ -284,9 +289,9 @@ async def test_a_hold_released_after_midnight_lowers_only_its_own_windows(store,
     today, yesterday = await used(store, AFTER_MIDNIGHT), await used(store)
 
     assert other.charged_microusd is None
-    assert today[LimitKind.USER_DAY] == (PRICE, PRICE)
-    assert yesterday[LimitKind.USER_DAY] == (0, 0)
-    assert today[LimitKind.USER_MONTH] == today[LimitKind.GUILD_MONTH] == (PRICE, PRICE)
+    assert today[USER_DAY] == (PRICE, PRICE)
+    assert yesterday[USER_DAY] == (0, 0)
+    assert today[USER_MONTH] == today[GUILD_MONTH] == (PRICE, PRICE)
 
 
 async def test_what_is_settled_or_billed_next_month_counts_in_the_month_of_the_hold(store):
@@ -298,22 +303,22 @@ async def test_what_is_settled_or_billed_next_month_counts_in_the_month_of_the_h
 
     assert set((await used(store, NEXT_MONTH)).values()) == {(0, 0)}
     assert await used(store) == {
-        LimitKind.USER_DAY: (PRICE - 1, 0),
-        LimitKind.USER_MONTH: (PRICE - 1, 0),
-        LimitKind.GUILD_MONTH: (PRICE - 1, 0),
-        LimitKind.BOT_MONTH: (PRICE, 0),
+        USER_DAY: (PRICE - 1, 0),
+        USER_MONTH: (PRICE - 1, 0),
+        GUILD_MONTH: (PRICE - 1, 0),
+        BOT_MONTH: (PRICE, 0),
     }
 
 
 async def test_the_bots_month_counts_what_was_billed_and_every_open_hold(store):
     running = await open_in(store, JobState.RUNNING)
-    assert (await used(store))[LimitKind.BOT_MONTH] == (PRICE, PRICE)
+    assert (await used(store))[BOT_MONTH] == (PRICE, PRICE)
     end = End(Ending.GATEWAY_FAILED, Refusal.OTHER)
     await store.end(running.job_id, states=(JobState.RUNNING,), to=JobState.FAILED, end=end, now=NOW)
-    assert (await used(store))[LimitKind.BOT_MONTH] == (PRICE, 0)
+    assert (await used(store))[BOT_MONTH] == (PRICE, 0)
     await store.bill(running.job_id, number=1, billing=Billing(0, BilledSource.REFUNDED))
 
-    assert (await used(store))[LimitKind.BOT_MONTH] == (0, 0)
+    assert (await used(store))[BOT_MONTH] == (0, 0)
 
 
 async def test_a_failed_job_says_why_and_its_card_is_due(store):

@@ -7,20 +7,26 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.adapters.store.sqlite import open_store
-from bot.domain.errors import LimitKind, Paused, QuotaExceeded, Refusal, TooManyFailures, TooManyPreviews
+from bot.domain.errors import Paused, QuotaExceeded, Refusal, TooManyFailures, TooManyPreviews
 from bot.domain.job import UNCOUNTED_ENDINGS, Ending, JobState
 from bot.domain.quota import Limits
 from tests.adapters.store_fixtures import (
-    GUILD,
+    BOT_MONTH,
+    GUILD_MONTH,
     NOW,
     OTHER_USER,
+    OUTSIDE,
     PRICE,
+    SPENDER,
     UNLIMITED,
     USER,
+    USER_DAY,
+    USER_MONTH,
     bad_end,
     get,
     open_in,
     opening,
+    which,
 )
 
 MIDNIGHT = datetime(2026, 11, 21, tzinfo=UTC)
@@ -57,7 +63,7 @@ async def test_an_interaction_delivered_twice_at_once_opens_one_job(store):
     jobs = await asyncio.gather(*(store.open_job(replace(asked, job_id=opening().job_id)) for _ in range(10)))
 
     assert len({job.job_id for job in jobs}) == 1
-    assert (await standing(store, LimitKind.BOT_MONTH)).on_hold_microusd == PRICE
+    assert (await standing(store, BOT_MONTH)).on_hold == PRICE
 
 
 async def test_of_two_hundred_at_once_only_those_there_is_money_for_are_opened(store):
@@ -69,25 +75,26 @@ async def test_of_two_hundred_at_once_only_those_there_is_money_for_are_opened(s
 
     assert (len(answers), len(refused)) == (200, 197)
     assert len(await store.jobs_of(USER, limit=200)) == 3
-    assert {refusal.available_microusd for refusal in refused} == {PRICE // 2}
+    assert {refusal.standing.available_microusd for refusal in refused} == {PRICE // 2}
 
 
 @pytest.mark.parametrize(
     ("kind", "limits", "ends_at"),
     [
-        (LimitKind.USER_DAY, Limits(PRICE, PRICE, PRICE, PRICE), MIDNIGHT),
-        (LimitKind.USER_MONTH, Limits(None, PRICE, PRICE, PRICE), MONTH_END),
-        (LimitKind.GUILD_MONTH, Limits(None, None, PRICE, PRICE), MONTH_END),
-        (LimitKind.BOT_MONTH, Limits(None, None, None, PRICE), MONTH_END),
+        (USER_DAY, Limits(PRICE, None, None, None), MIDNIGHT),
+        (USER_MONTH, Limits(PRICE, PRICE, PRICE, PRICE), MONTH_END),
+        (GUILD_MONTH, Limits(None, None, PRICE, PRICE), MONTH_END),
+        (BOT_MONTH, Limits(None, None, None, PRICE), MONTH_END),
     ],
 )
-async def test_the_first_limit_in_the_way_is_named_with_what_it_has_left(store, kind, limits, ends_at):
+async def test_the_limit_that_is_in_the_way_longest_is_named_with_what_it_has_left(store, kind, limits, ends_at):
     await store.open_job(opening(limits=limits))
     with pytest.raises(QuotaExceeded) as refused:
         await store.open_job(opening(limits=limits))
 
-    assert (refused.value.limit, refused.value.needed_microusd, refused.value.available_microusd) == (kind, PRICE, 0)
-    assert refused.value.window_ends_at == ends_at
+    standing = refused.value.standing
+    assert (which(standing), standing.available_microusd, standing.window_ends_at) == (kind, 0, ends_at)
+    assert refused.value.needed_microusd == PRICE
 
 
 async def test_a_refused_opening_leaves_nothing(store):
@@ -96,7 +103,7 @@ async def test_a_refused_opening_leaves_nothing(store):
         await store.open_job(asked)
 
     assert await store.job(asked.job_id) is None
-    assert (await standing(store, LimitKind.USER_DAY)).committed_microusd == 0
+    assert (await standing(store, USER_DAY)).committed == 0
 
 
 async def test_each_person_and_guild_has_limits_of_their_own(store):
@@ -107,14 +114,14 @@ async def test_each_person_and_guild_has_limits_of_their_own(store):
     assert other.guild_id is None
     with pytest.raises(QuotaExceeded) as refused:
         await store.open_job(opening(limits=limits, user_id=13))
-    assert refused.value.limit is LimitKind.GUILD_MONTH
+    assert which(refused.value.standing) == GUILD_MONTH
 
 
 async def test_a_free_job_opens_without_money_and_writes_no_entry(store):
     job = await store.open_job(opening(0, "animatic", limits=Limits(0, 0, 0, 0)))
 
     assert job.request.price_microusd == 0
-    assert (await standing(store, LimitKind.BOT_MONTH)).committed_microusd == 0
+    assert (await standing(store, BOT_MONTH)).committed == 0
 
 
 async def test_while_paused_nothing_opens_but_what_was_opened_is_answered(store):
@@ -175,18 +182,18 @@ async def test_failures_that_are_nobodys_doing_do_not_count(store):
 
 
 async def standing(store, kind, limits=UNLIMITED, now=NOW):
-    standings = await store.standings(user_id=USER, guild_id=GUILD, limits=limits, now=now)
-    return next(found for found in standings if found.limit is kind)
+    standings = await store.standings(SPENDER, limits=limits, now=now)
+    return next(found for found in standings if which(found) == kind)
 
 
 async def test_standings_come_in_the_order_of_the_limits_and_leave_out_a_missing_guild(store):
     await store.open_job(opening())
     limits = Limits(5 * PRICE, 6 * PRICE, 7 * PRICE, None)
-    standings = await store.standings(user_id=USER, guild_id=GUILD, limits=limits, now=NOW)
-    outside = await store.standings(user_id=USER, guild_id=None, limits=limits, now=NOW)
+    standings = await store.standings(SPENDER, limits=limits, now=NOW)
+    outside = await store.standings(OUTSIDE, limits=limits, now=NOW)
 
-    assert [found.limit for found in standings] == list(LimitKind)
+    assert [which(found) for found in standings] == [USER_DAY, USER_MONTH, GUILD_MONTH, BOT_MONTH]
     assert [found.available_microusd for found in standings] == [4 * PRICE, 5 * PRICE, 6 * PRICE, None]
-    assert {found.on_hold_microusd for found in standings} == {PRICE}
+    assert {found.on_hold for found in standings} == {PRICE}
     assert [found.window_ends_at for found in standings] == [MIDNIGHT, MONTH_END, MONTH_END, MONTH_END]
-    assert [found.limit for found in outside] == [LimitKind.USER_DAY, LimitKind.USER_MONTH, LimitKind.BOT_MONTH]
+    assert [which(found) for found in outside] == [USER_DAY, USER_MONTH, BOT_MONTH]

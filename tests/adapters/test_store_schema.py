@@ -7,54 +7,21 @@ import pytest
 
 from bot.adapters.store.migrate import prepare
 from bot.domain.job import MOVES, JobState
+from tests.adapters.schema_rows import (
+    ATTEMPT,
+    ENTRY,
+    JOB,
+    JOB_ROW,
+    PRICE,
+    REFUND,
+    RELEASE,
+    SETTLE,
+    be_refused,
+    insert,
+    move,
+    refused,
+)
 from tests.adapters.store_fixtures import job_id_of
-
-JOB = job_id_of(1)
-PRICE = 645_000
-ENTRY = {
-    "job_id": JOB,
-    "kind": "hold",
-    "amount_microusd": PRICE,
-    "freed_microusd": 0,
-    "user_id": 11,
-    "guild_id": 21,
-    "day": "2026-11-20",
-    "week": "2026-W47",
-    "month": "2026-11",
-    "at_ms": 1,
-}
-SETTLE = ENTRY | {"kind": "settle", "amount_microusd": 600_000, "freed_microusd": 45_000}
-RELEASE = ENTRY | {"kind": "release", "freed_microusd": PRICE}
-REFUND = ENTRY | {"kind": "refund", "amount_microusd": 1, "freed_microusd": 1, "actor_id": 99, "reason": "spoiled"}
-JOB_ROW = {
-    "job_id": JOB,
-    "interaction_id": 1,
-    "user_id": 11,
-    "guild_id": 21,
-    "channel_id": 31,
-    "created_at_ms": 1,
-    "mode": "text",
-    "prompt": "a boat",
-    "resolution": "720p",
-    "duration_s": 5,
-    "gateway": "hiapi",
-    "pinned": 0,
-    "private": 0,
-    "price_microusd": PRICE,
-    "since_at_ms": 1,
-}
-ATTEMPT = {
-    "job_id": JOB,
-    "number": 1,
-    "gateway": "hiapi",
-    "model": "m",
-    "body": b"{}",
-    "idempotency_key": "k",
-    "callback_token": "t",
-    "submitted_at_ms": 1,
-    "month": "2026-11",
-    "price_microusd": PRICE,
-}
 
 
 @pytest.fixture
@@ -65,30 +32,6 @@ def db(tmp_path):
     connection.execute("PRAGMA foreign_keys = ON")
     yield connection
     connection.close()
-
-
-def insert(db, table, row, verb="INSERT"):
-    marks = ", ".join(f":{column}" for column in row)
-    db.execute(f"{verb} INTO {table} ({', '.join(row)}) VALUES ({marks})", row)
-
-
-def move(db, *states, job_id=JOB):
-    for state in states:
-        if state == "held":
-            be_refused(db)
-        ending = "no_video" if state in {"failed", "lost"} else None
-        video = "v.mp4" if state == "stored" else None
-        db.execute(
-            "UPDATE jobs SET state = ?, ending = ?, video_name = ?, video_bytes_count = ? WHERE job_id = ?",
-            (state, ending, video, video and 1, job_id),
-        )
-
-
-def be_refused(db):
-    """Let the newest attempt be refused for certain."""
-    insert(db, "attempts", ATTEMPT | {"price_microusd": 0})
-    db.execute("UPDATE attempts SET billed_microusd = 0, billed_source = 'reported'")
-    db.execute("UPDATE jobs SET attempt_count = 1")
 
 
 @pytest.fixture
@@ -108,13 +51,6 @@ def finished(held):
 def settled(finished):
     insert(finished, "ledger", SETTLE)
     return finished
-
-
-def refused(db, table, row, match, verb="INSERT"):
-    before = list(db.execute("SELECT * FROM ledger"))
-    with pytest.raises(sqlite3.IntegrityError, match=match):
-        insert(db, table, row, verb)
-    assert list(db.execute("SELECT * FROM ledger")) == before
 
 
 @pytest.mark.parametrize("verb", ["INSERT", "INSERT OR REPLACE"])
@@ -153,6 +89,7 @@ def test_a_resolution_that_is_not_exactly_its_hold_is_refused(finished, entry):
 
 @pytest.mark.parametrize("entry", [SETTLE, RELEASE])
 def test_a_resolution_without_a_hold_is_refused(db, entry):
+    db.execute("DROP TRIGGER ledger_keeps_what_a_hold_was_made_under")
     insert(db, "jobs", JOB_ROW | {"price_microusd": 0})
     refused(db, "ledger", entry, "exactly its hold")
 
@@ -203,7 +140,8 @@ def test_a_second_refund_is_refused(settled):
 
 @pytest.mark.parametrize("amount", [0, -1, 0.5, "many", None])
 def test_an_amount_is_a_whole_number_above_zero(db, amount):
-    db.execute("DROP TRIGGER ledger_holds_the_price")
+    for trigger in ("ledger_holds_the_price", "ledger_holds_know_their_windows"):
+        db.execute(f"DROP TRIGGER {trigger}")
     insert(db, "jobs", JOB_ROW)
     refused(db, "ledger", ENTRY | {"amount_microusd": amount}, "CHECK|cannot store|NOT NULL")
 

@@ -10,7 +10,7 @@ import pytest
 from bot.adapters.store.sqlite import open_store
 from bot.domain.errors import StoreFailed
 from bot.domain.job import JobState
-from tests.adapters.store_fixtures import NOW, UNLIMITED, USER, attempt, get, open_in, opening
+from tests.adapters.store_fixtures import NOW, OUTSIDE, UNLIMITED, USER, attempt, get, open_in, opening
 
 PROMISES = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1}
 
@@ -251,4 +251,4 @@ async def test_a_read_the_database_refuses_is_a_store_failure(store, path):
     await store._write(lambda db: db.execute("DROP TABLE committed"))
 
     with pytest.raises(StoreFailed):
-        await store.standings(user_id=USER, guild_id=None, limits=UNLIMITED, now=NOW)
+        await store.standings(OUTSIDE, limits=UNLIMITED, now=NOW)

@@ -13,17 +13,25 @@ import simcord
 from bot.adapters.discord.client import GallopBot
 from bot.adapters.media.library import FileLibrary
 from bot.adapters.media.pictures import PictureIntake
+from bot.adapters.patterns import LinearPatterns
+from bot.adapters.store.reports import SqliteReports
 from bot.adapters.store.sqlite import SqliteStore, open_store
 from bot.domain.breakers import Breakers
 from bot.domain.confirming import Confirmer
+from bot.domain.guild_choices import SettingsService
+from bot.domain.guild_doctor import GuildDoctor
+from bot.domain.guild_jobs import GuildJobService
 from bot.domain.job import Job
 from bot.domain.job_runner import JobRunner
 from bot.domain.job_views import JobViews
+from bot.domain.managing import ManagerService
 from bot.domain.offers import Serving
 from bot.domain.operating import OperatorService
+from bot.domain.personal import PersonalService
 from bot.domain.pricing import Capabilities, Idempotency, ModeCapability, Overbilled, PriceRow
 from bot.domain.privacy import PrivacyService
 from bot.domain.quota import Caps, Limits
+from bot.domain.reporting import ReportService
 from bot.domain.request import Attachment, Mode, PictureRules, Resolution
 from bot.domain.request_pace import RequestPace
 from bot.domain.submitting import Submitter
@@ -43,6 +51,7 @@ from tests.fakes import (
     FakeHosting,
     FakeMeasures,
     FakeMessenger,
+    FakePlotter,
     capabilities,
 )
 
@@ -100,7 +109,14 @@ class Stage:
     service: VideoService
     operating: OperatorService
     operator_ids: set[int]
+    managers: ManagerService
+    guild_jobs: GuildJobService
+    settings: SettingsService
+    guild_doctor: GuildDoctor
+    plotter: FakePlotter
+    reports: ReportService
     privacy: PrivacyService
+    personal: PersonalService
     upkeep: Upkeep
     runner: JobRunner
     gateways: dict[str, FakeGateway]
@@ -109,6 +125,11 @@ class Stage:
     library: FileLibrary
     messenger: FakeMessenger
     clock: FakeClock
+
+    async def turn(self, seconds: float) -> None:
+        """Turn the clock, and let everything happen that waited for it."""
+        self.clock.turn(seconds)
+        await self.env.settle()
 
     async def add_cogs(self, bot: GallopBot) -> None:
         """Give a bot, such as one after a restart, the commands."""
@@ -130,6 +151,32 @@ class Stage:
     async def newest_job(self) -> Job:
         [job, *_] = await self.store.jobs_of(self.member.id, limit=1)
         return job
+
+
+class _StageClock(FakeClock):
+    """A quote that waits for a press or its end is no unfinished work, which SimCord must be told."""
+
+    def __init__(self, envs: list[Any]) -> None:
+        super().__init__()
+        self._envs = envs
+
+    async def wait(self, event: asyncio.Event, timeout_s: float) -> bool:
+        task = asyncio.current_task()
+        if task is None or not task.get_name().startswith("quote "):
+            return await super().wait(event, timeout_s)
+        ringing = asyncio.ensure_future(self._external(event.wait()))
+        timer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        sleeper = (self._elapsed_s + timeout_s, timer, event)
+        self._sleepers.append(sleeper)
+        try:
+            await self._external(asyncio.wait({timer, ringing}, return_when=asyncio.FIRST_COMPLETED))
+        finally:
+            ringing.cancel()
+            self._sleepers = [each for each in self._sleepers if each is not sleeper]
+        return event.is_set()
+
+    async def _external(self, waiting: Any) -> Any:
+        return await self._envs[0].external_wait(waiting, reason="a quote waits")
 
 
 def _loosen(option: dict[str, Any]) -> None:
@@ -189,12 +236,26 @@ async def stage(
 
 
 async def _add_cogs(bot: GallopBot, made: dict[str, Any]) -> None:
-    await bot.add_cog(VideoCog(bot, made["service"], privacy=made["privacy"], library=made["library"]))
-    await bot.add_cog(VideoAdminCog(bot, made["operating"], Patience.of(gateways(), task_life_s=86_400)))
+    services = {name: made[name] for name in ("service", "privacy", "personal", "library")}
+    await bot.add_cog(VideoCog(bot, **services))
+    await bot.add_cog(
+        VideoAdminCog(
+            bot,
+            made["operating"],
+            Patience.of(gateways(), task_life_s=86_400),
+            managers=made["managers"],
+            guild_jobs=made["guild_jobs"],
+            settings=made["settings"],
+            doctor=made["guild_doctor"],
+            reports=made["reports"],
+            titles={facts.gateway: facts.title for facts in gateways()},
+        )
+    )
 
 
 def _wire(store: SqliteStore, folder: Path, bot: GallopBot, *, limits: Limits, served: bool) -> dict[str, Any]:
-    clock, messenger, library, envs = FakeClock(), FakeMessenger(), FileLibrary(folder), []
+    messenger, library, envs = FakeMessenger(), FileLibrary(folder), []
+    clock, plotter = _StageClock(envs), FakePlotter()
     fakes = {facts.gateway: FakeGateway(facts) for facts in gateways()}
     views = JobViews(store=store, gateways=fakes, caps=Caps(3, 10, 8), times=WatchTimes(), clock=clock)
     paces = {name: RequestPace(6_000, clock) for name in fakes}
@@ -219,6 +280,7 @@ def _wire(store: SqliteStore, folder: Path, bot: GallopBot, *, limits: Limits, s
     }
     submitter = Submitter(
         **shared,
+        guild_store=store,
         messenger=messenger,
         hosting=FakeHosting(),
         breakers=breakers,
@@ -263,9 +325,11 @@ def _wire(store: SqliteStore, folder: Path, bot: GallopBot, *, limits: Limits, s
         runner=runner,
         serving=Serving(None if served else frozenset({1}), frozenset),
         breakers=breakers,
+        guild_store=store,
+        patterns=LinearPatterns(),
         limits=limits,
     )
-    upkeep = Upkeep(store=store, library=library, retention=timedelta(days=30), clock=clock)
+    upkeep = Upkeep(store=store, guild_store=store, library=library, retention=timedelta(days=30), clock=clock)
     return {
         "service": service,
         "operating": OperatorService(
@@ -278,7 +342,42 @@ def _wire(store: SqliteStore, folder: Path, bot: GallopBot, *, limits: Limits, s
             operator_ids=lambda: frozenset(operator_ids),
         ),
         "operator_ids": operator_ids,
-        "privacy": PrivacyService(store=store, runner=runner, upkeep=upkeep, clock=clock),
+        "managers": ManagerService(
+            store=store,
+            patterns=LinearPatterns(),
+            limits=limits,
+            caps=Caps(3, 10, 8),
+            gateways=tuple(fakes),
+            clock=clock,
+            operator_ids=lambda: frozenset(operator_ids),
+            wake=runner.wake,
+        ),
+        "plotter": plotter,
+        "reports": ReportService(
+            store=SqliteReports(folder / "gallop.db"),
+            plotter=plotter,
+            clock=clock,
+            operator_ids=lambda: frozenset(operator_ids),
+        ),
+        "guild_doctor": GuildDoctor(store=store, guild_store=store, videos=service),
+        "guild_jobs": GuildJobService(
+            store=store,
+            guild_store=store,
+            library=library,
+            clock=clock,
+            operator_ids=lambda: frozenset(operator_ids),
+            wake=runner.wake,
+        ),
+        "settings": SettingsService(
+            store=store,
+            gateways=gateways(),
+            operator_ids=lambda: frozenset(operator_ids),
+            operator_retention_days=30,
+            clock=clock,
+            wake=runner.wake,
+        ),
+        "privacy": PrivacyService(store=store, guild_store=store, runner=runner, upkeep=upkeep, clock=clock),
+        "personal": PersonalService(store=store, guild_store=store, limits=limits, clock=clock),
         "upkeep": upkeep,
         "runner": runner,
         "gateways": fakes,

@@ -18,7 +18,7 @@ COMMON = ["resolution", "ratio", "duration", "gateway", "private"]
 @pytest.fixture
 async def group() -> dict[str, Any]:
     bot = GallopBot()
-    await bot.add_cog(VideoCog(bot, service=None, privacy=None, library=None))
+    await bot.add_cog(VideoCog(bot, service=None, privacy=None, personal=None, library=None))
     [command] = bot.tree.get_commands()
     return command.to_dict(bot.tree)
 
@@ -26,7 +26,19 @@ async def group() -> dict[str, Any]:
 @pytest.fixture
 async def admin_group() -> dict[str, Any]:
     bot = GallopBot()
-    await bot.add_cog(VideoAdminCog(bot, None, Patience(86_400)))
+    await bot.add_cog(
+        VideoAdminCog(
+            bot,
+            None,
+            Patience(86_400),
+            managers=None,
+            guild_jobs=None,
+            settings=None,
+            doctor=None,
+            reports=None,
+            titles={},
+        )
+    )
     [command] = bot.tree.get_commands()
     return command.to_dict(bot.tree)
 
@@ -63,11 +75,22 @@ async def test_the_operators_group_needs_manage_server_in_guilds_and_nothing_in_
     admin_group: dict[str, Any],
 ) -> None:
     assert admin_group["name"] == "video-admin"
-    assert [command["name"] for command in commands(admin_group)] == ["unconfirmed"]
+    names = {command["name"] for command in commands(admin_group)}
+    assert names >= {"unconfirmed", "jobs", "release", "refund", "deliver", "doctor"}
     assert admin_group["default_member_permissions"] == MANAGE_GUILD
     assert admin_group["contexts"] == [0, 1]
     assert admin_group["integration_types"] == [0]
     assert all(len(command["description"]) <= 100 for command in [admin_group, *commands(admin_group)])
+
+
+async def test_the_managers_group_fits_discord_and_every_option_says_its_default(admin_group: dict[str, Any]) -> None:
+    assert length(admin_group) <= 8_000
+    assert len(admin_group["options"]) <= 25
+    for command in commands(admin_group):
+        assert len(command.get("options", [])) <= 25
+        for option in command.get("options", []):
+            assert len(option["description"]) <= 100
+            assert ("Required." if option.get("required") else "Default: ") in option["description"]
 
 
 async def test_the_group_serves_guilds_and_direct_messages_of_guild_installs(group: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from bot.adapters.discord.client import GallopBot
 from bot.domain.errors import StoreFailed
+from bot.domain.guild import Act
 from bot.domain.job import CardFace, JobState, MessageRef
 from bot.domain.request import Mode
 from bot.presentation.privacy import BEING_MADE, NOT_ASKED, NOT_SENT, NOTHING_KEPT, TOO_LARGE, deletion_card
@@ -20,7 +21,7 @@ from tests.picture_samples import jpeg
 BOB = 80351110224678912
 MIB = 2**20
 REF = MessageRef(1, 2)
-KEPT = ", and your ledger."
+KEPT = ", your ledger, settings, grants and blocks."
 SAVE = "Only you see this. Save the file: Discord removes it with this answer."
 
 
@@ -85,6 +86,20 @@ async def test_export_holds_no_secret_and_nothing_of_others(tmp_path: Path) -> N
 async def test_export_with_nothing_kept_says_so(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
         assert await on.say("privacy export") == NOTHING_KEPT == "Gallop keeps nothing about you."
+
+
+async def test_what_was_decided_about_somebody_without_a_job_is_handed_out(tmp_path: Path) -> None:
+    async with stage(tmp_path, jobs_run=False) as on:
+        act = Act(21, BOB, on.clock.now())
+        await on.store.block(user_id=on.member.id, until=None, reason="spam", act=act)
+
+        result = await on.slash("privacy export")
+        document, _ = await handed_out(on, result)
+
+        assert shown(result).split("\n")[1] == "`data.json` holds your settings, grants and blocks."
+        assert document["blocks"][0]["reason"] == "spam"
+        assert document["acts"][0]["after"] == "until unblocked: spam"
+        assert str(BOB) not in json.dumps(document)
 
 
 async def test_export_after_the_deletion_hands_out_what_is_left(tmp_path: Path) -> None:
@@ -201,8 +216,9 @@ async def test_delete_says_exactly_what_will_happen_before_anything_does(tmp_pat
             "- Jobs in line are cancelled and their price is released.",
             "- Jobs that a gateway has, or may have, cannot be stopped: they go on as usual and are deleted after "
             "their end.",
-            "- Amounts, times, options and ids stay in the bot's books; prompts, pictures and videos do not. Your "
-            "limits do not change.",
+            "- What you set for yourself with `/video quota` goes, too: your own limits, and when you are asked first.",
+            "- Amounts, times, options and ids stay in the bot's books, and so does what a server's managers decided; "
+            "prompts, pictures and videos do not. What you have used of your limits stays used.",
             "- Messages already posted stay. Moderators can delete those in channels; gateways keep what they were "
             "sent by their own rules.",
             "It cannot be undone. `/video privacy export` gives you a copy first.",

@@ -7,8 +7,9 @@ import discord
 import pytest
 
 from bot.domain.errors import RequestRejected
-from bot.domain.quota import Limits, day_ends_at
+from bot.domain.quota import Limits
 from bot.domain.request import Ask, Attachment, Mode, Place
+from bot.domain.windows import day_ends_at
 from bot.presentation.replies import reply
 from tests.cogs.stage import stage
 from tests.fakes import START
@@ -174,8 +175,9 @@ async def test_a_private_video_needs_open_direct_messages(tmp_path: Path) -> Non
 async def test_an_exceeded_quota_names_price_rest_and_end(tmp_path: Path) -> None:
     async with stage(tmp_path, limits=Limits(1_400_000, None, None, None)) as on:
         assert await on.say("text", prompt="A paper boat", resolution="1080p", duration=10) == (
-            f"This would take $2.29; you have $1.40 left {DAY_ENDS}. Nothing was held.\n"
-            "A shorter video or 720p costs less, `gateway:animatic` nothing; `/video quota` shows your limits."
+            f"This would take $2.29; you have $1.40 left {DAY_ENDS} (the operator's limit). Nothing was held.\n"
+            "$0.89 is missing. A shorter video or 720p costs less, `gateway:animatic` nothing; `/video quota` shows "
+            "your limits."
         )
 
 

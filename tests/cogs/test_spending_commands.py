@@ -8,9 +8,10 @@ import pytest
 
 from bot.domain.errors import DeliveryFailed, Refusal, StoreFailed
 from bot.domain.job import JobState
-from bot.domain.quota import Limits, day_ends_at, month_ends_at
+from bot.domain.quota import Limits
+from bot.domain.quoting import PREVIEW_WHY_UNSERVED
 from bot.domain.request import Mode, Resolution
-from bot.domain.video_service import PREVIEW_WHY_UNSERVED
+from bot.domain.windows import day_ends_at, month_ends_at
 from tests.cogs.stage import stage
 from tests.fakes import START
 from tests.picture_samples import jpeg

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from bot.domain.job import FINAL_STATES, MOVES, JobState
 from bot.domain.ports import Progress
-from bot.domain.quota import Limits, windows_at
+from bot.domain.quota import Limits, Spender
 from bot.domain.store import Store
+from bot.domain.windows import windows_at
 from tests.domain.stateful_edges import Channel, TrueGateway, Work
 from tests.fakes import FakeClock
 
@@ -212,11 +213,11 @@ class Books:
         guild_ids = {job["guild_id"] for job in self.jobs.values()} - {None}
         for user_id in people:
             for guild_id in guild_ids or {None}:
-                standings = await store.standings(user_id=user_id, guild_id=guild_id, limits=limits, now=now)
+                standings = await store.standings(Spender(user_id, guild_id), limits=limits, now=now)
                 used = [self._used("user_day")[user_id, windows.day], self._used("user_month")[user_id, windows.month]]
                 used += [self._used("guild_month")[guild_id, windows.month]] if guild_id else []
                 used += [self.billed_by_month()[windows.month] + sum(on_hold)]
-                assert [standing.committed_microusd for standing in standings] == used
+                assert [standing.committed for standing in standings] == used
         for book in await store.books():
             money = self.money.get(book.job_id)
             figures = (book.held_microusd, book.settled_microusd, book.released_microusd, book.refunded_microusd)

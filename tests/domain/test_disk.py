@@ -50,8 +50,8 @@ async def test_a_batch_of_commands_that_finds_no_room_holds_all_or_nothing_of_ea
         assert failed
         assert len(await w.store.books()) == len(outcomes) - len(failed)
         assert await money(w) == [(PRICE, 0, 0)] * (len(outcomes) - len(failed))
-        standing = (await w.service.quota(1, guild_id=7))[-1]
-        assert standing.committed_microusd == PRICE * (len(outcomes) - len(failed))
+        standing = (await w.standings())[-1]
+        assert standing.committed == PRICE * (len(outcomes) - len(failed))
 
 
 async def test_a_read_only_disk_lets_nothing_be_submitted_and_jobs_go_on_when_it_can_be_written(tmp_path):

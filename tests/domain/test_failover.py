@@ -78,8 +78,8 @@ async def test_the_settle_is_the_other_gateways_price_and_the_rest_is_free_again
 
         book = await books_of(w, opened)
         assert (book.held_microusd, book.settled_microusd) == (PRICE, 600_000)
-        standings = await w.service.quota(1, guild_id=7)
-        assert standings[0].committed_microusd == 600_000
+        standings = await w.standings()
+        assert standings[0].committed == 600_000
 
 
 @pytest.mark.parametrize(

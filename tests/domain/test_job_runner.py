@@ -10,7 +10,6 @@ from bot.domain.errors import (
     DeliveryFailed,
     DirectMessagesClosed,
     GatewayUnavailable,
-    LimitKind,
     NotYourJob,
     Paused,
     QuotaExceeded,
@@ -25,9 +24,10 @@ from bot.domain.errors import (
 )
 from bot.domain.job import BilledSource, Delivery, Ending, JobState
 from bot.domain.ports import Accepted, Progress, Reading
-from bot.domain.quota import Caps, Limits
+from bot.domain.quota import Caps, LimitKind, Limits
 from bot.domain.request import Attachment, Mode, Resolution
 from bot.domain.watch_times import WatchTimes
+from bot.domain.windows import Window
 from tests.domain.world import PRICE, world
 from tests.fakes import START, FakeGateway, capabilities
 
@@ -40,7 +40,7 @@ def rare_looks(task_life_s: float) -> WatchTimes:
 
 
 async def committed(w, user_id: int = 1) -> int:
-    return (await w.service.quota(user_id, guild_id=7))[0].committed_microusd
+    return (await w.standings(user_id))[0].committed
 
 
 async def test_a_job_goes_from_the_command_to_the_posted_video_and_is_charged_its_price(tmp_path):
@@ -107,7 +107,7 @@ async def test_an_unconfirmed_submission_keeps_its_hold_and_is_never_sent_again(
 
         job = await w.job(opened)
         assert job.state is JobState.UNCONFIRMED
-        assert (await w.service.quota(1, guild_id=7))[1].on_hold_microusd == PRICE
+        assert (await w.standings())[1].on_hold == PRICE
         assert len(w.gateway.submitted) == 1
         assert w.messenger.told("edit_card") == ["unconfirmed"]
 
@@ -120,7 +120,7 @@ async def test_past_the_task_life_an_unconfirmed_job_is_lost_released_and_booked
 
         job = await w.job(opened)
         assert (job.state, job.ending) == (JobState.LOST, Ending.TASK_LIFE_OVER)
-        assert (await w.service.quota(1, guild_id=7))[1].committed_microusd == 0
+        assert (await w.standings())[1].committed == 0
         assert (job.attempt.billed_microusd, job.attempt.billed_source) == (PRICE, BilledSource.PRICE)
         assert w.messenger.told("explain") == ["lost"]
 
@@ -252,21 +252,23 @@ async def test_200_commands_at_once_with_money_for_three_open_exactly_three(tmp_
 
 
 @pytest.mark.parametrize(
-    ("limits", "kind"),
+    ("limits", "kind", "window"),
     [
-        (Limits(PRICE, None, None, None), LimitKind.USER_DAY),
-        (Limits(None, PRICE, None, None), LimitKind.USER_MONTH),
-        (Limits(None, None, PRICE, None), LimitKind.GUILD_MONTH),
-        (Limits(None, None, None, PRICE), LimitKind.BOT_MONTH),
+        (Limits(PRICE, None, None, None), LimitKind.USER, Window.DAY),
+        (Limits(None, PRICE, None, None), LimitKind.USER, Window.MONTH),
+        (Limits(None, None, PRICE, None), LimitKind.GUILD, Window.MONTH),
+        (Limits(None, None, None, PRICE), LimitKind.BOT, Window.MONTH),
     ],
 )
-async def test_each_limit_refuses_what_it_does_not_allow_and_names_itself(tmp_path, limits, kind):
+async def test_each_limit_refuses_what_it_does_not_allow_and_names_itself(tmp_path, limits, kind, window):
     async with world(tmp_path, limits=limits) as w:
         await w.open()
         with pytest.raises(QuotaExceeded) as caught:
             await w.open()
 
-        assert (caught.value.limit, caught.value.needed_microusd, caught.value.available_microusd) == (kind, PRICE, 0)
+        standing = caught.value.standing
+        assert (standing.kind, standing.window, standing.available_microusd) == (kind, window, 0)
+        assert caught.value.needed_microusd == PRICE
 
 
 async def test_the_same_interaction_twice_opens_one_job(tmp_path):

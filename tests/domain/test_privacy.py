@@ -3,6 +3,7 @@
 import pytest
 
 from bot.domain.errors import NotYourJob, Refusal, SubmissionRefused
+from bot.domain.guild import Act, PersonSettings
 from bot.domain.job import Delivery, JobState, LedgerKind
 from bot.domain.ports import Progress, Reading
 from bot.domain.request import Attachment, Mode
@@ -26,6 +27,23 @@ async def test_an_export_holds_every_job_and_entry_of_the_person_and_of_nobody_e
         ]
 
 
+async def test_an_export_holds_what_was_decided_and_a_deletion_takes_what_one_set_for_oneself(tmp_path):
+    async with world(tmp_path) as w:
+        act = Act(7, 9, w.clock.now())
+        await w.store.change_person(PersonSettings(1, day_microusd=5))
+        await w.store.change_person(PersonSettings(2, day_microusd=6))
+        await w.store.block(user_id=1, until=None, reason="spam", act=act)
+        facts = (await w.privacy.export(1)).facts
+        assert facts.settings == PersonSettings(1, day_microusd=5)
+        assert [(guild_id, block.reason) for guild_id, block in facts.blocks] == [(7, "spam")]
+        assert (await w.privacy.delete(1)).settings
+        left = await w.privacy.export(1)
+
+        assert (left.facts.settings, left.facts.blocks, left.is_empty) == (None, facts.blocks, False)
+        assert (await w.privacy.export(2)).facts.settings == PersonSettings(2, day_microusd=6)
+        assert (await w.privacy.export(3)).is_empty
+
+
 async def test_deleting_erases_what_has_ended_with_its_files_and_keeps_the_amounts(tmp_path):
     async with world(tmp_path) as w:
         opened = await w.open(prompt=SECRET, mode=Mode.REFERENCE, attachments=(PICTURE,))
@@ -45,7 +63,7 @@ async def test_deleting_erases_what_has_ended_with_its_files_and_keeps_the_amoun
         assert await w.service.history(1) == []
         with pytest.raises(NotYourJob):
             await w.service.job(job.job_id, user_id=1)
-        assert (await w.service.quota(1, guild_id=7))[0].committed_microusd == PRICE
+        assert (await w.standings())[0].committed == PRICE
 
 
 async def test_deleting_cancels_what_is_in_line_and_releases_it(tmp_path):
@@ -59,7 +77,7 @@ async def test_deleting_cancels_what_is_in_line_and_releases_it(tmp_path):
         job = await w.job(opened)
         assert (job.state, forgotten.cancelled) == (JobState.CANCELLED, 1)
         assert job.request.prompt == ""
-        assert (await w.service.quota(1, guild_id=7))[0].committed_microusd == 0
+        assert (await w.standings())[0].committed == 0
 
 
 async def test_a_running_job_is_delivered_as_paid_for_and_erased_after_that(tmp_path):

@@ -34,10 +34,11 @@ from bot.domain.errors import (
 )
 from bot.domain.ports import Progress
 from bot.domain.pricing import Idempotency, PriceRow
-from bot.domain.quota import Caps, Limits, day_ends_at, month_ends_at
+from bot.domain.quota import Caps, Limits
 from bot.domain.request import Ask, Attachment, Mode, Place, Resolution
 from bot.domain.video_service import Opened
 from bot.domain.watch_times import WatchTimes
+from bot.domain.windows import day_ends_at, month_ends_at
 from tests.domain.stateful_books import Books, Truth
 from tests.domain.stateful_edges import (
     Answer,

@@ -7,18 +7,21 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
+from bot.adapters.patterns import LinearPatterns
 from bot.adapters.store.sqlite import SqliteStore, open_store
 from bot.domain.breakers import Breakers
 from bot.domain.confirming import Confirmer
+from bot.domain.guild_jobs import GuildJobService
 from bot.domain.job import Job
 from bot.domain.job_runner import JobRunner
 from bot.domain.job_views import JobViews
+from bot.domain.managing import ManagerService
 from bot.domain.notices import Notices
 from bot.domain.offers import Serving
 from bot.domain.operating import OperatorService
 from bot.domain.pricing import Overbilled
 from bot.domain.privacy import PrivacyService
-from bot.domain.quota import Caps, Limits
+from bot.domain.quota import Caps, Limits, Spender, Standing
 from bot.domain.request import Ask, Mode, Place
 from bot.domain.request_pace import RequestPace
 from bot.domain.submitting import Submitter
@@ -101,7 +104,12 @@ class World:
             "clock": self.clock,
         }
         submitter = Submitter(
-            **shared, messenger=self.messenger, hosting=self.hosting, breakers=breakers, callbacks=FakeCallbacks()
+            **shared,
+            guild_store=self.store,
+            messenger=self.messenger,
+            hosting=self.hosting,
+            breakers=breakers,
+            callbacks=FakeCallbacks(),
         )
         watcher = self.watcher = Watcher(**shared, paces=paces, measures=self.measures)
         confirmer = Confirmer(
@@ -145,8 +153,34 @@ class World:
             runner=self.runner,
             operator_ids=lambda: frozenset({OPERATOR}),
         )
-        self.upkeep = Upkeep(store=self.store, library=self.library, retention=timedelta(days=30), clock=self.clock)
-        self.privacy = PrivacyService(store=self.store, runner=self.runner, upkeep=self.upkeep, clock=self.clock)
+        self.managers = ManagerService(
+            store=self.store,
+            patterns=LinearPatterns(),
+            limits=self.limits,
+            caps=self.caps,
+            gateways=tuple(gateways),
+            clock=self.clock,
+            operator_ids=lambda: frozenset({OPERATOR}),
+            wake=self.runner.wake,
+        )
+        self.guild_jobs = GuildJobService(
+            store=self.store,
+            guild_store=self.store,
+            library=self.library,
+            clock=self.clock,
+            operator_ids=lambda: frozenset({OPERATOR}),
+            wake=self.runner.wake,
+        )
+        self.upkeep = Upkeep(
+            store=self.store,
+            guild_store=self.store,
+            library=self.library,
+            retention=timedelta(days=30),
+            clock=self.clock,
+        )
+        self.privacy = PrivacyService(
+            store=self.store, guild_store=self.store, runner=self.runner, upkeep=self.upkeep, clock=self.clock
+        )
         self.notices = Notices(
             store=self.store,
             operators=self.operators,
@@ -168,6 +202,8 @@ class World:
             serving=Serving(None, frozenset),
             overbilled=overbilled,
             breakers=breakers,
+            guild_store=self.store,
+            patterns=LinearPatterns(),
             limits=self.limits,
             clock=self.clock,
         )
@@ -194,6 +230,9 @@ class World:
         found = await self.store.job(opened.view.job.job_id)
         assert found is not None
         return found
+
+    async def standings(self, user_id: int = 1) -> tuple[Standing, ...]:
+        return await self.service.quota(Spender(user_id, guild_id=7, channel_id=50))
 
     async def settle(self) -> None:
         """Let everything happen that can happen without the clock."""

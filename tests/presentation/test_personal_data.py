@@ -2,13 +2,17 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from bot.domain.guild import ActKind, AuditEntry, Block, Grant, PersonSettings
+from bot.domain.guild_store import PersonFacts
 from bot.domain.job import Attempt, Delivery, Ending, Job, JobState, LedgerEntry, LedgerKind, MessageRef
 from bot.domain.privacy import PersonalData
 from bot.domain.request import Image
+from bot.domain.rules import Rule, Scope
 from bot.domain.store import Forgotten
 from bot.presentation.personal_data import GONE, NO_ROOM, document, files_of
 from bot.presentation.privacy import DELETE_ID, deleted_card, deletion_card, export_card
@@ -27,7 +31,8 @@ def stored(**changes: Any) -> Job:
         "video": VIDEO,
         "video_address": "https://signed.example/?sig=1",
         "video_message": MessageRef(31, 902),
-        "charged_microusd": 600_000,
+        "charged_microusd": 590_000,
+        "refunded_microusd": 10_000,
         "submitted_at": NOW,
         "delivery": Delivery.POSTED,
     }
@@ -70,7 +75,8 @@ def test_every_fact_of_a_job_is_there_by_a_readable_name() -> None:
         "finished_at": None,
         "state_since": NOW.isoformat(),
         "price": {"usd": "$0.645", "microusd": 645_000},
-        "charged": {"usd": "$0.60", "microusd": 600_000},
+        "charged": {"usd": "$0.59", "microusd": 590_000},
+        "refunded": {"usd": "$0.01", "microusd": 10_000},
         "pictures": [
             {
                 "file": f"pictures/{JOB_ID}-1.png",
@@ -125,6 +131,56 @@ def test_the_ledger_is_told_with_reasons() -> None:
     }
 
 
+def test_what_was_decided_is_told_without_who_decided_it() -> None:
+    manager, later = 4_242_424_242, NOW + timedelta(days=1)
+    facts = PersonFacts(
+        settings=PersonSettings(11, confirm_above_microusd=2_000_000, week_microusd=0),
+        rules=((21, Rule(Scope.MEMBER, 11, day_microusd=5_000_000, week_videos=3)),),
+        grants=(Grant(7, 21, 11, 5_000_000, 645_000, later, "a birthday", manager, NOW),),
+        blocks=((22, Block(11, None, "", manager, NOW)),),
+        acts=(AuditEntry(3, 21, ActKind.GRANTED, manager, NOW, "grant 7", "", "$5.00", 11, JOB_ID),),
+    )
+    told = read(PersonalData(11, (), (), facts))
+
+    assert told["settings"] == {
+        "asked_above": {"usd": "$2.00", "microusd": 2_000_000},
+        "day": None,
+        "week": {"usd": "$0.00", "microusd": 0},
+        "month": None,
+    }
+    assert told["rules"] == [{"server_id": "21", "says": "$5.00 a day, 3 videos a week"}]
+    assert told["grants"] == [
+        {
+            "server_id": "21",
+            "amount": {"usd": "$5.00", "microusd": 5_000_000},
+            "used": {"usd": "$0.645", "microusd": 645_000},
+            "expires_at": later.isoformat(),
+            "reason": "a birthday",
+            "granted_at": NOW.isoformat(),
+        }
+    ]
+    assert told["blocks"] == [{"server_id": "22", "until": None, "reason": None, "blocked_at": NOW.isoformat()}]
+    assert told["acts"] == [
+        {
+            "server_id": "21",
+            "what": "granted",
+            "subject": "grant 7",
+            "before": None,
+            "after": "$5.00",
+            "job_id": JOB_ID,
+            "at": NOW.isoformat(),
+        }
+    ]
+    assert str(manager) not in json.dumps(told)
+
+
+def test_where_nothing_was_decided_the_document_says_nothing_of_it() -> None:
+    told = read(PersonalData(11, (), ()))
+
+    assert told["settings"] is None
+    assert [told[part] for part in ("rules", "grants", "blocks", "acts")] == [[], [], [], []]
+
+
 def test_what_is_left_out_is_named_with_the_way_to_it() -> None:
     job = stored(images=(PNG, PNG))
     missing = {f"pictures/{JOB_ID}-1.png": NO_ROOM, f"pictures/{JOB_ID}-2.png": GONE, f"videos/{JOB_ID}.mp4": NO_ROOM}
@@ -149,7 +205,7 @@ def test_of_an_erased_job_what_is_left_is_told_and_no_file() -> None:
     assert files_of(data) == []
     assert (told["deletion_asked"], told["deleted"], told["prompt"]) == (True, True, None)
     assert (told["video"]["file"], told["video"]["bytes"]) == (None, 1_000_000)
-    assert told["charged"]["microusd"] == 600_000
+    assert told["charged"]["microusd"] == 590_000
 
 
 def test_of_a_forgotten_job_that_goes_on_everything_is_still_there() -> None:
@@ -188,7 +244,8 @@ def test_the_answer_counts_what_is_in_the_file() -> None:
 
     assert words(card)[:5] == [
         "**Your data**",
-        "`data.json` holds your 2 jobs with prompts, options, times and amounts, and your ledger.",
+        "`data.json` holds your 2 jobs with prompts, options, times and amounts, your ledger, settings, grants and "
+        "blocks.",
         "1 job of these is deleted: no prompt, no files.",
         "Beside it: 1 picture.",
         "3 files do not fit into what Discord takes here; `data.json` names them. `/video show` brings each video.",
@@ -215,6 +272,10 @@ def test_the_button_names_who_may_press_it() -> None:
                 "2 jobs in line cancelled, the price released.",
                 "1 job not over yet: deleted soon after the end.",
             ],
+        ),
+        (
+            Forgotten(0, 0, 0, settings=True),
+            ["**Your data is deleted**", "What you had set with `/video quota` is deleted."],
         ),
     ],
 )

@@ -11,7 +11,6 @@ from bot.domain.errors import (
     BindRejected,
     DirectMessagesClosed,
     GatewayRejected,
-    LimitKind,
     NotAnOperator,
     NotYourJob,
     OptionRejected,
@@ -30,12 +29,18 @@ from bot.domain.errors import (
     TooManyPreviews,
     Unavailable,
 )
+from bot.domain.quota import LimitKind, Standing
 from bot.domain.request import Mode
+from bot.domain.windows import Window
 from bot.presentation.replies import error_reply, reply
 
 ENDS = datetime(2026, 11, 21, tzinfo=UTC)
 AGAIN = f"<t:{int(ENDS.timestamp())}:R>"
 UNTIL = "until <t:{0}:f> (<t:{0}:R>)".format(int(ENDS.timestamp()))
+
+
+def beyond(kind: LimitKind, left_microusd: int) -> QuotaExceeded:
+    return QuotaExceeded(2_290_000, Standing(kind, Window.DAY, 5_000_000, 5_000_000 - left_microusd, ENDS))
 
 
 def kinds(of: type[RequestRejected] = RequestRejected) -> Iterator[type[RequestRejected]]:
@@ -71,17 +76,18 @@ REPLIES = [
         "2 pictures are attached; `/video image` takes 1. Nothing was held.",
     ),
     (
-        QuotaExceeded(LimitKind.USER_DAY, 2_290_000, 1_400_000, ENDS),
-        f"This would take $2.29; you have $1.40 left {UNTIL}. Nothing was held.\n"
-        "A shorter video or 720p costs less, `gateway:animatic` nothing; `/video quota` shows your limits.",
+        beyond(LimitKind.USER, 1_400_000),
+        f"This would take $2.29; you have $1.40 left {UNTIL} (the operator's limit). Nothing was held.\n"
+        "$0.89 is missing. A shorter video or 720p costs less, `gateway:animatic` nothing; `/video quota` shows your "
+        "limits.",
     ),
     (
-        QuotaExceeded(LimitKind.GUILD_MONTH, 2_290_000, 0, ENDS),
-        f"This would take $2.29; this server has $0.00 left {UNTIL}. Nothing was held.\n"
-        "A shorter video or 720p costs less, `gateway:animatic` nothing; `/video quota` shows your limits.",
+        beyond(LimitKind.GUILD, 0),
+        f"This would take $2.29; this server has $0.00 left {UNTIL} (the operator's limit). Nothing was held.\n"
+        "$2.29 is missing. `gateway:animatic` makes a free preview; `/video quota` shows your limits.",
     ),
     (
-        QuotaExceeded(LimitKind.BOT_MONTH, 2_290_000, 5_000, ENDS),
+        beyond(LimitKind.BOT, 5_000),
         f"This would take $2.29, more than the whole bot has left {UNTIL}. Nothing was held.\n"
         "A shorter video or 720p costs less, `gateway:animatic` nothing.",
     ),
@@ -195,9 +201,9 @@ def test_every_reason_a_gateway_cannot_be_used_for_has_words(why: Unavailable) -
     assert "Nothing was held." in words
 
 
-@pytest.mark.parametrize("limit", LimitKind)
-def test_every_limit_has_words(limit: LimitKind) -> None:
-    assert UNTIL in reply(QuotaExceeded(limit, 2_290_000, 1, ENDS))
+@pytest.mark.parametrize("kind", LimitKind)
+def test_every_limit_has_words(kind: LimitKind) -> None:
+    assert UNTIL in reply(beyond(kind, 1))
 
 
 @pytest.mark.parametrize("error", [error for error, _ in REPLIES], ids=lambda value: type(value).__name__)

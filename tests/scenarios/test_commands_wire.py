@@ -49,7 +49,7 @@ async def test_a_finished_video_is_listed_explained_and_handed_out_again(tmp_pat
         assert file.filename == f"{job_id}.mp4"
         assert await t.discord.download(file.url) == await t.discord.download(posted.media[0].url)
         assert "$4.613 of $5.00 left" in quota
-        assert "$0.387 charged, $0.00 on hold" in quota
+        assert "$0.387 charged · starts again" in quota
 
 
 async def test_help_fits_one_card_with_commands_and_prices(tmp_path: Path) -> None:

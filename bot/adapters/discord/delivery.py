@@ -15,7 +15,7 @@ from bot.adapters.discord.places import Place, Places
 from bot.adapters.discord.posting import Posting, Upload, picture_uploads
 from bot.adapters.discord.uploads import UploadLimits, VideoFiles
 from bot.domain.errors import DeliveryFailed, DirectMessagesClosed, VideoUnusable
-from bot.domain.job import CardFace, Job, MessageRef
+from bot.domain.job import CardFace, Job, JobState, MessageRef
 from bot.domain.ports import CardView, Clock, Library
 from bot.presentation import cards
 from bot.presentation.layout import Layout
@@ -149,7 +149,9 @@ class DiscordMessenger:
         async def post(place: Place) -> discord.Message:
             return await self._post_video(place, view)
 
-        since = job.delivery_since or job.created_at
+        if job.video_message is not None and await self._is_there(job.video_message):
+            return job.video_message
+        since = _video_since(job)
         if self._restored_at is not None and job.created_at < self._restored_at:
             since = job.created_at
         errand = Errand(job, _video_nonce(job), self._places.video_rungs(job), post, _is_video_of(job), since)
@@ -161,6 +163,21 @@ class DiscordMessenger:
             raise
         await self._videos.forget(job.job_id)
         return posted
+
+    async def _is_there(self, message: MessageRef) -> bool:
+        """Say whether the message of an earlier delivery is there; one that cannot be read may be.
+
+        Raises:
+            DeliveryFailed: permanent where we may not read it.
+        """
+        try:
+            async with sorted_failures():
+                await self._places.message(message).fetch()
+        except CallFailed as failed:
+            if failed.failure is Failure.GONE:
+                return False
+            raise DeliveryFailed(f"earlier message not read: {failed}", permanent=failed.refused) from failed
+        return True
 
     async def _post_video(self, place: Place, view: CardView) -> discord.Message:
         job = view.job
@@ -238,7 +255,17 @@ def _card_nonce(job: Job) -> str:
 
 
 def _video_nonce(job: Job) -> str:
-    return f"v{job.job_id}"
+    if job.video_message is None or job.delivery_since is None:
+        return f"v{job.job_id}"
+    # Posted before, and asked for again: by the nonce of before, Discord would hand out that message, though deleted.
+    return f"v{job.job_id}{int(job.delivery_since.timestamp()):x}"
+
+
+def _video_since(job: Job) -> datetime:
+    """Return when the video can have been posted first: what was given up is asked for again long after that."""
+    if job.state is JobState.STORED and job.video_message is None:
+        return job.since_at
+    return job.delivery_since or job.created_at
 
 
 def _texts(view: Layout) -> list[str]:

@@ -22,13 +22,17 @@ _KEPT_TIMEOUT_S = 5.0
 _KEPT_IDLE_S = 30.0
 
 
-async def run(work: str, request: Mapping[str, object], *, timeout_s: float) -> dict[str, Any]:
+async def run(
+    work: str, request: Mapping[str, object], *, timeout_s: float, environment: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Have the worker do `work` and return its answer. Cancelling the caller kills the child.
+
+    `environment` is what the child gets beside the little that every child gets.
 
     Raises:
         VideoUnusable: the worker could not do it, died, or took longer than `timeout_s`.
     """
-    process = await _start(work, stderr=asyncio.subprocess.PIPE)
+    process = await _start(work, environment, stderr=asyncio.subprocess.PIPE)
     try:
         async with asyncio.timeout(timeout_s):
             answer, complaint = await process.communicate(json.dumps(dict(request)).encode())
@@ -53,8 +57,13 @@ class KeptChild:
     the work is done by a child of its own: no earlier work decides over a later one, and none keeps the others waiting.
     """
 
-    def __init__(self, work: str) -> None:
+    def __init__(
+        self, work: str, *, quick_s: float = _KEPT_TIMEOUT_S, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """`quick_s` is how long the quick work may take at most."""
         self._work = work
+        self._quick_s = quick_s
+        self._environment = environment
         self._turn = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._rest: asyncio.TimerHandle | None = None
@@ -63,7 +72,15 @@ class KeptChild:
         """Do as the function `run` does."""
         async with self._turn:
             answer = await self._ask(request)
-        return await run(self._work, request, timeout_s=timeout_s) if answer is None else answer
+        if answer is not None:
+            return answer
+        return await run(self._work, request, timeout_s=timeout_s, environment=self._environment)
+
+    async def start(self) -> None:
+        """Start the child, where there is none, for a `run` that follows soon: it imports meanwhile what it needs."""
+        if not self._turn.locked():
+            async with self._turn:
+                self._keep(self._take() or await self._start())
 
     async def aclose(self) -> None:
         """End the child; the next `run` starts another."""
@@ -73,20 +90,26 @@ class KeptChild:
                 await _end(process)
 
     async def _ask(self, request: Mapping[str, object]) -> dict[str, Any] | None:
-        process = self._take() or await _start(self._work, stderr=asyncio.subprocess.DEVNULL)
+        process = self._take() or await self._start()
         try:
-            async with asyncio.timeout(_KEPT_TIMEOUT_S):
+            async with asyncio.timeout(self._quick_s):
                 answer = await _exchange(process, request)
         except (OSError, ValueError) as error:  # a TimeoutError is an OSError
             log.info("kept child failed work=%s error=%s", self._work, type(error).__name__)
             return None
         else:
-            self._process = process
-            self._rest = asyncio.get_running_loop().call_later(_KEPT_IDLE_S, self._dismiss)
+            self._keep(process)
             return answer
         finally:
             if self._process is not process:
                 await _end(process)
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        return await _start(self._work, self._environment, stderr=asyncio.subprocess.DEVNULL)
+
+    def _keep(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._rest = asyncio.get_running_loop().call_later(_KEPT_IDLE_S, self._dismiss)
 
     def _take(self) -> asyncio.subprocess.Process | None:
         if self._rest is not None:
@@ -100,10 +123,10 @@ class KeptChild:
             process.stdin.close()  # it ends by itself, and the loop reaps it
 
 
-async def _start(work: str, *, stderr: int) -> asyncio.subprocess.Process:
+async def _start(work: str, environment: Mapping[str, str] | None, *, stderr: int) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "bot.adapters.media.worker", work),
-        env=_environment(),
+        env={**_environment(), **(environment or {})},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=stderr,

@@ -7,6 +7,7 @@ import resource
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 MEMORY_MAX_BYTES = 2 * 1024**3
@@ -17,6 +18,9 @@ def main() -> None:
     os.nice(10)
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX_BYTES, MEMORY_MAX_BYTES))
+    if sys.argv[1] == "report":
+        # The import takes a second, in which whoever started this still reads what is to be drawn.
+        _drawing()
     # Not iterated over: that would read ahead, and the first answer would wait for the second request.
     while line := sys.stdin.readline():
         sys.stdout.write(json.dumps(_do(sys.argv[1], json.loads(line))) + "\n")
@@ -26,6 +30,8 @@ def main() -> None:
 def _do(work: str, request: dict[str, Any]) -> dict[str, Any]:
     if work == "picture":
         return _picture(**request)
+    if work == "report":
+        return _report(**request)
     from bot.adapters.media import transcode
 
     match work:
@@ -56,6 +62,19 @@ def _picture(*, path: str, target: str, rules: dict[str, Any], mode: str, **opti
         return asdict(error)
     Path(target).write_bytes(prepared.data)
     return {name: value for name, value in asdict(prepared).items() if name != "data"}
+
+
+def _drawing() -> ModuleType:
+    from bot.adapters.media import report_picture
+
+    return report_picture
+
+
+def _report(*, chart: dict[str, Any], target: str) -> dict[str, Any]:
+    from bot.domain.charts import chart_from
+
+    _drawing().draw(chart_from(chart), Path(target))
+    return {}
 
 
 if __name__ == "__main__":

@@ -7,14 +7,15 @@ from bot.adapters.store.connections import Connections
 from bot.adapters.store.rows import at, ms
 from bot.domain.job import Delivery, JobBook, JobState, LedgerEntry, LedgerKind
 from bot.domain.request import Mode
-from bot.domain.store import Counts
+from bot.domain.store import Counts, Holds
 
-_REFUND = """
+REFUND = """
 INSERT INTO ledger (
-    job_id, kind, amount_microusd, freed_microusd, user_id, guild_id, day, week, month, at_ms, actor_id, reason
+    job_id, kind, amount_microusd, freed_microusd, user_id, guild_id, day, week, month, at_ms, actor_id, reason,
+    channel_id, guild_day, guild_week, guild_month, by_operator
 )
 SELECT job_id, 'refund', :amount_microusd, :amount_microusd, user_id, guild_id, day, week, month, :now_ms, :actor_id,
-    :reason
+    :reason, channel_id, guild_day, guild_week, guild_month, :by_operator
 FROM ledger
 WHERE job_id = :job_id AND kind = 'settle'
     AND NOT EXISTS (SELECT 1 FROM ledger WHERE job_id = :job_id AND kind = 'refund')
@@ -35,7 +36,8 @@ SELECT jobs.job_id, jobs.gateway, jobs.mode, jobs.state,
 FROM jobs LEFT JOIN ledger ON ledger.job_id = jobs.job_id
 GROUP BY jobs.job_id ORDER BY jobs.created_at_ms, jobs.rowid
 """
-# Both sums are kept by the schema. Of people, what is committed and not on hold is settled less refunded.
+# The first two sums are kept by the schema. Of people, what is committed and not on hold is settled less what operators
+# refunded; what others refunded is added.
 LOSS = """
 SELECT
     coalesce(
@@ -52,8 +54,16 @@ SELECT
         ),
         0
     )
+    + coalesce(
+        (SELECT sum(amount_microusd) FROM ledger WHERE kind = 'refund' AND by_operator = 0 AND month = :month),
+        0
+    )
 """
 # A job that is not free has an open hold until it ends.
+HOLDS_OF = """
+SELECT count(*), coalesce(sum(price_microusd), 0) FROM jobs
+WHERE user_id = :user_id AND price_microusd > 0 AND state NOT IN ('stored', 'cancelled', 'failed', 'lost')
+"""
 COUNTS = """
 SELECT state, gateway, delivery, count(*),
     iif(price_microusd = 0 OR state IN ('stored', 'cancelled', 'failed', 'lost'), 0, count(*)),
@@ -73,8 +83,9 @@ class Accounts(Connections):
             "actor_id": actor_id,
             "reason": reason,
             "now_ms": ms(now),
+            "by_operator": True,
         }
-        return await self._change(_REFUND, values)
+        return await self._change(REFUND, values)
 
     async def entries_of(self, user_id: int) -> list[LedgerEntry]:
         return [
@@ -88,6 +99,10 @@ class Accounts(Connections):
             JobBook(job_id, gateway, Mode(mode), JobState(state), *amounts)
             for job_id, gateway, mode, state, *amounts in await self._rows(BOOKS)
         ]
+
+    async def holds_of(self, user_id: int) -> Holds:
+        [(count, microusd)] = await self._rows(HOLDS_OF, {"user_id": user_id})
+        return Holds(count, microusd)
 
     async def loss_microusd(self, *, month: str) -> int:
         return int((await self._rows(LOSS, {"month": month}))[0][0])

@@ -2,10 +2,12 @@
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from datetime import datetime
 
 from bot.adapters.store.connections import Connections, Parameters
 from bot.adapters.store.moves import cancel_held
+from bot.adapters.store.people import DELETE_PERSON
 from bot.adapters.store.rows import ms
 from bot.domain.store import Forgotten
 
@@ -24,6 +26,11 @@ NOT_ERASED_OF = "SELECT count(*) FROM jobs WHERE user_id = :user_id AND erased =
 TO_FORGET = f"SELECT job_id FROM jobs WHERE forgotten = 1 AND {_TOLD} LIMIT :limit"  # noqa: S608 - fixed text
 TO_ERASE = f"""
 SELECT job_id FROM jobs WHERE since_at_ms < :before_ms AND {_TOLD} ORDER BY since_at_ms LIMIT :limit
+"""  # noqa: S608 - fixed text
+# The plus keeps SQLite from reading all jobs of the guild, also those erased long ago.
+TO_ERASE_IN_GUILD = f"""
+SELECT job_id FROM jobs WHERE since_at_ms < :before_ms AND +guild_id = :guild_id AND {_TOLD}
+ORDER BY since_at_ms LIMIT :limit
 """  # noqa: S608 - fixed text
 # In this order: the schema lets go of bodies and pictures only of a job that is erased.
 _ERASE = (
@@ -54,17 +61,25 @@ class Content(Connections):
             cancelled = sum(cancel_held(db, job_id, user_id=user_id, now=now) for job_id in held)
             db.execute(_FORGET, values)
             erased = _erase(db, TOLD_OF, values)
+            settings = db.execute(DELETE_PERSON, values).rowcount > 0
             (left,) = db.execute(NOT_ERASED_OF, values).fetchone()
-            return Forgotten(cancelled=cancelled, erased=erased, later=left - cancelled)
+            return Forgotten(cancelled=cancelled, erased=erased, later=left - cancelled, settings=settings)
 
         forgotten = await self._write(work)
         await self._writer.empty_log()
         return forgotten
 
-    async def erase(self, *, before: datetime) -> int:
+    async def erase(self, *, before: datetime, guilds: Mapping[int, datetime] | None = None) -> int:
         """At most 1,000 of each kind at once: what is left is erased by the next call."""
-        values = {"before_ms": ms(before), "limit": ERASED_AT_ONCE_MAX}
-        count = await self._write(lambda db: _erase(db, TO_FORGET, values) + _erase(db, TO_ERASE, values))
+
+        def work(db: sqlite3.Connection) -> int:
+            values = {"before_ms": ms(before), "limit": ERASED_AT_ONCE_MAX}
+            count = _erase(db, TO_FORGET, values) + _erase(db, TO_ERASE, values)
+            for guild_id, its_before in (guilds or {}).items():
+                count += _erase(db, TO_ERASE_IN_GUILD, {**values, "before_ms": ms(its_before), "guild_id": guild_id})
+            return count
+
+        count = await self._write(work)
         if count:
             await self._writer.empty_log()
         return count

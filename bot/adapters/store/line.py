@@ -8,7 +8,9 @@ from bot.adapters.store.rows import at, ms, ms_or_none
 from bot.domain.job import LineEntry
 
 LINE = """
-SELECT job_id, user_id, guild_id, gateway, created_at_ms, card_message_id, not_before_ms, pinned FROM jobs
+SELECT job_id, user_id, guild_id, gateway, created_at_ms, card_message_id, not_before_ms, pinned, user_jobs_max,
+    guild_jobs_max
+FROM jobs
 WHERE state = 'held' ORDER BY created_at_ms, rowid
 """
 _IS_SUBMITTING = "SELECT 1 FROM jobs WHERE job_id = :job_id AND state = 'submitting' AND attempt_count = :number"
@@ -43,6 +45,8 @@ class Line(Connections):
                 created_at=at(row["created_at_ms"]),
                 ready=row["card_message_id"] is not None and (row["not_before_ms"] or 0) <= ms(now),
                 pinned=bool(row["pinned"]),
+                user_jobs_max=row["user_jobs_max"],
+                guild_jobs_max=row["guild_jobs_max"],
             )
             for row in await self._rows(LINE)
         ]

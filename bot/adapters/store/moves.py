@@ -9,17 +9,20 @@ from bot.adapters.store.connections import Connections
 from bot.adapters.store.opening import PAUSED
 from bot.adapters.store.rows import ms, ms_or_none
 from bot.domain.job import Attempt, JobState, Video
-from bot.domain.quota import windows_at
 from bot.domain.store import Billing, End
+from bot.domain.windows import windows_at
 
 # SQLite's largest: a release takes the whole hold.
 _INTEGER_MAX = 2**63 - 1
 
 _RESOLVE = """
-INSERT INTO ledger (job_id, kind, amount_microusd, freed_microusd, user_id, guild_id, day, week, month, at_ms)
+INSERT INTO ledger (
+    job_id, kind, amount_microusd, freed_microusd, user_id, guild_id, day, week, month, at_ms, channel_id, guild_day,
+    guild_week, guild_month
+)
 SELECT job_id, :kind, min(amount_microusd, :amount_max_microusd),
     iif(:kind = 'settle', amount_microusd - min(amount_microusd, :amount_max_microusd), amount_microusd),
-    user_id, guild_id, day, week, month, :now_ms
+    user_id, guild_id, day, week, month, :now_ms, channel_id, guild_day, guild_week, guild_month
 FROM ledger WHERE job_id = :job_id AND kind = 'hold'
 """
 _INSERT_ATTEMPT = """
@@ -47,6 +50,11 @@ _BEGIN = """
 UPDATE jobs SET state = 'submitting', attempt_count = :number, submitted_at_ms = :now_ms, since_at_ms = :now_ms,
     next_at_ms = :next_at_ms, not_before_ms = NULL
 WHERE job_id = :job_id AND state = 'held' AND attempt_count = :number - 1
+    AND NOT EXISTS (SELECT 1 FROM guilds WHERE guild_id = jobs.guild_id AND paused = 1)
+    AND NOT EXISTS (
+        SELECT 1 FROM blocks
+        WHERE guild_id = jobs.guild_id AND user_id = jobs.user_id AND coalesce(until_ms, :now_ms + 1) > :now_ms
+    )
 """
 _ACCEPT = """
 UPDATE jobs SET state = 'running', since_at_ms = :now_ms, next_at_ms = iif(

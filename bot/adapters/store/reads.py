@@ -6,9 +6,17 @@ from datetime import datetime
 from bot.adapters.store.connections import Connections
 from bot.adapters.store.opening import PAUSED
 from bot.adapters.store.rows import JOB, at_or_none, job_of, ms
-from bot.adapters.store.standing import COMMITTED, committed_parameters, standings_of
+from bot.adapters.store.standing import (
+    COMMITTED,
+    FRAME,
+    USED,
+    frame_of,
+    frame_parameters,
+    standings_of,
+    used_parameters,
+)
 from bot.domain.job import Job, Running
-from bot.domain.quota import Limits, Standing
+from bot.domain.quota import Limits, Spender, Standing
 from bot.domain.request import Mode, Resolution
 
 JOB_BY_ID = f"{JOB} WHERE jobs.job_id = :job_id"
@@ -90,11 +98,12 @@ class Reads(Connections):
     async def watched(self) -> dict[str, int]:
         return {gateway: count for gateway, count in await self._rows(WATCHED)}
 
-    async def standings(
-        self, *, user_id: int, guild_id: int | None, limits: Limits, now: datetime
-    ) -> tuple[Standing, ...]:
-        rows = await self._rows(COMMITTED, committed_parameters(user_id=user_id, guild_id=guild_id, now=now))
-        return standings_of(rows, guild_id=guild_id, limits=limits, now=now)
+    async def standings(self, spender: Spender, *, limits: Limits, now: datetime) -> tuple[Standing, ...]:
+        frame = frame_of((await self._rows(FRAME, frame_parameters(spender)))[0], now=now)
+        values = used_parameters(spender, zone=frame.zone, now=now)
+        used = await self._rows(USED, values) if frame.needs_used else []
+        committed = await self._rows(COMMITTED, values)
+        return standings_of(committed, used, frame, guild_id=spender.guild_id, limits=limits, now=now)
 
     async def usual_times_s(self, *, gateway: str, mode: Mode, resolution: Resolution, duration_s: int) -> list[float]:
         values = {"gateway": gateway, "mode": mode, "resolution": resolution, "duration_s": duration_s}

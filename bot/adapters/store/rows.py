@@ -27,6 +27,8 @@ SELECT jobs.*, {_ATTEMPT_COLUMNS},
         coalesce((SELECT amount_microusd FROM ledger WHERE job_id = jobs.job_id AND kind = 'settle'), 0)
         - coalesce((SELECT amount_microusd FROM ledger WHERE job_id = jobs.job_id AND kind = 'refund'), 0)
     END AS charged_microusd,
+    coalesce((SELECT amount_microusd FROM ledger WHERE job_id = jobs.job_id AND kind = 'refund'), 0)
+        AS refunded_microusd,
     (
         SELECT json_group_array(json_array(name, content_type, width, height, bytes_count, note))
         FROM (SELECT * FROM job_images WHERE job_id = jobs.job_id ORDER BY position)
@@ -78,6 +80,7 @@ def job_of(row: sqlite3.Row) -> Job:
         refusal=Refusal(row["refusal"]) if row["refusal"] else None,
         refused_picture=row["refused_picture"],
         charged_microusd=row["charged_microusd"],
+        refunded_microusd=row["refunded_microusd"],
         video_address=row["video_address"],
         video_until=at_or_none(row["video_until_ms"]),
         video=_video(row) if row["video_name"] is not None else None,
@@ -92,6 +95,7 @@ def job_of(row: sqlite3.Row) -> Job:
         slow=bool(row["slow"]),
         not_before=at_or_none(row["not_before_ms"]),
         forgotten=bool(row["forgotten"]),
+        gateways=frozenset(json.loads(row["gateways"])) if row["gateways"] else None,
     )
 
 

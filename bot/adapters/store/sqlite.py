@@ -12,14 +12,20 @@ from pathlib import Path
 import aiosqlite
 
 from bot.adapters.store.accounts import Accounts
+from bot.adapters.store.audit import Audit
 from bot.adapters.store.callbacks import Callbacks
 from bot.adapters.store.content import Content
 from bot.adapters.store.deliveries import Deliveries
+from bot.adapters.store.grants import Grants
+from bot.adapters.store.guild_jobs import GuildJobs
+from bot.adapters.store.guilds import Guilds
 from bot.adapters.store.line import Line
 from bot.adapters.store.migrate import inspect, prepare
+from bot.adapters.store.moderation import Moderation
 from bot.adapters.store.moves import Moves
 from bot.adapters.store.notices import Notices
 from bot.adapters.store.opening import PAUSED, Opens
+from bot.adapters.store.people import People
 from bot.adapters.store.reads import Reads
 from bot.adapters.store.restarts import Restarts
 from bot.adapters.store.writer import open_writer
@@ -29,8 +35,25 @@ _LOCK_TRIES = 4
 _LOCK_AGAIN_S = 0.05
 
 
-class SqliteStore(Opens, Line, Moves, Callbacks, Restarts, Deliveries, Reads, Accounts, Notices, Content):
-    """The Store of bot.domain.store in one SQLite file."""
+class SqliteStore(
+    Opens,
+    Line,
+    Moves,
+    Callbacks,
+    Restarts,
+    Deliveries,
+    Reads,
+    Accounts,
+    Notices,
+    Content,
+    Guilds,
+    Grants,
+    Moderation,
+    GuildJobs,
+    People,
+    Audit,
+):
+    """The Store of bot.domain.store and the GuildStore of bot.domain.guild_store in one SQLite file."""
 
 
 @asynccontextmanager

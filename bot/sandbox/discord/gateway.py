@@ -13,7 +13,7 @@ from bot.sandbox.discord.bell import Bell
 from bot.sandbox.discord.compression import Frame, compressor
 from bot.sandbox.discord.events import GUILDS_INTENT, bot_sees, event_json, guild_of, needs_intent
 from bot.sandbox.discord.people import Guild
-from bot.sandbox.discord.wire import JSON, guild_create_json, own_user_json
+from bot.sandbox.discord.wire import JSON, guild_create_json, member_json, own_user_json
 from bot.sandbox.discord.world import World
 
 DISPATCH, HEARTBEAT, IDENTIFY, RESUME, RECONNECT, INVALID_SESSION, HELLO, HEARTBEAT_ACK = 0, 1, 2, 6, 7, 9, 10, 11
@@ -215,8 +215,27 @@ class Gateway:
             self._resume(connection, data)
         elif connection.session is None:
             raise SocketClosed(NOT_AUTHENTICATED)
-        elif op not in {PRESENCE, VOICE_STATE, REQUEST_MEMBERS}:
+        elif op == REQUEST_MEMBERS:
+            self._send_members(connection.session, data)
+        elif op not in {PRESENCE, VOICE_STATE}:
             raise SocketClosed(UNKNOWN_OPCODE)
+
+    def _send_members(self, session: Session, data: JSON) -> None:
+        """Answer a request for members by their ids, which needs no intent; any other goes without an answer."""
+        guild = self._world.guilds.get(int(data["guild_id"]))
+        if guild is None or "user_ids" not in data:
+            return
+        wanted = {int(user_id) for user_id in data["user_ids"]}
+        found = [member for member in guild.members.values() if member.user.id in wanted]
+        chunk = {
+            "guild_id": str(guild.id),
+            "members": [member_json(guild, member) for member in found],
+            "not_found": [str(user_id) for user_id in sorted(wanted - {member.user.id for member in found})],
+            "chunk_index": 0,
+            "chunk_count": 1,
+            "nonce": data.get("nonce"),
+        }
+        session.dispatch("GUILD_MEMBERS_CHUNK", chunk)
 
     def _identify(self, connection: Connection, data: JSON) -> None:
         if connection.session is not None:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bot.sandbox.discord.components import walk
+
 ROOT = "urn:discord-openapi"
 JSON_TYPE = "application/json"
 # discord.py sends these ids as integers; Discord takes both although the document says string.
@@ -143,6 +145,9 @@ def _ids_as_strings(body: Any) -> Any:
                 allowed[key] = [str(item) for item in allowed[key]]
         if isinstance(part.get("message_reference"), dict):
             _stringify(part["message_reference"])
+        for _, component in walk(part.get("components") or ()):
+            for chosen in component.get("default_values") or ():
+                chosen["id"] = str(chosen["id"])
     return body
 
 

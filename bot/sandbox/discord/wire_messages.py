@@ -66,6 +66,8 @@ def components_json(message: Message) -> list[Component]:
                 item.setdefault("spoiler", False)
         if component["type"] == FILE and (stored := message.file_named(component["file"]["url"])):
             component |= {"name": stored.filename, "size": len(stored.data)}
+        for chosen in component.get("default_values") or ():
+            chosen["id"] = str(chosen["id"])
     for _, media, _ in media_of(components):
         _fill_media(media, message)
     return components
