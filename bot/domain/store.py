@@ -118,7 +118,7 @@ class Store(Protocol):
         the gateways that rules allow now count for this job to its end.
 
         Raises:
-            QuotaExceeded, TooManyFailures, TooManyPreviews, Paused, Blocked: nothing was kept.
+            QuotaExceeded, TooManyFailures, TooManyPreviews, Paused, Blocked, GatewayRejected: nothing was kept.
         """
 
     async def job(self, job_id: str) -> Job | None: ...

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.adapters.store.sqlite import open_store
-from bot.domain.errors import QuotaExceeded, StoreFailed
+from bot.domain.errors import GatewayRejected, QuotaExceeded, StoreFailed
 from bot.domain.guild import Act, ActKind, Grant, PersonSettings
 from bot.domain.job import JobState
 from bot.domain.quota import LimitKind, Limits, Measure, Spender
@@ -496,12 +496,21 @@ async def test_of_contradictory_rules_all_must_pass(store, rules, passing):
     assert [isinstance(answer, LimitKind) for answer in answers] == [n >= passing for n in range(4)]
 
 
-async def test_sets_without_a_common_value_let_no_gateway_take_the_job(store):
+async def test_sets_without_a_common_value_let_no_gateway_take_a_job(store):
     await rule(store, gateways=frozenset({"hiapi"}))
     await rule(store, Scope.POOL, gateways=frozenset({"shortapi"}))
+
+    for gateway in ("hiapi", "shortapi"):
+        with pytest.raises(GatewayRejected):
+            await store.open_job(opening(gateway=gateway, pinned=False))
+    preview = await store.open_job(opening(0, "animatic"))
+    assert preview.gateways == frozenset()
+
+
+async def test_a_job_is_not_moved_to_a_gateway_that_its_rules_forbid(store):
+    await rule(store, Scope.POOL, gateways=frozenset({"hiapi"}))
     job = await opens(store, pinned=False)
 
-    assert job.gateways == frozenset()
     with pytest.raises(StoreFailed):
         await store.reroute(job.job_id, gateway="hiapi", to="shortapi")
 

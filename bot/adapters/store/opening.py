@@ -17,7 +17,16 @@ from bot.adapters.store.standing import (
     standings_of,
     used_parameters,
 )
-from bot.domain.errors import Blocked, Paused, QuotaExceeded, Refusal, TooManyFailures, TooManyPreviews
+from bot.domain.errors import (
+    Blocked,
+    GatewayRejected,
+    Paused,
+    QuotaExceeded,
+    Refusal,
+    TooManyFailures,
+    TooManyPreviews,
+    Unavailable,
+)
 from bot.domain.job import UNCOUNTED_ENDINGS, Ending, Job, JobState
 from bot.domain.quota import Limits, Spender, Standing, granted_microusd, in_the_way
 from bot.domain.rules import UNLIMITED, Scope, allowed_by, personal_bound, shared_bound
@@ -144,6 +153,10 @@ def _check_permission(db: sqlite3.Connection, opening: Opening, frame: Frame) ->
     block = db.execute(BLOCK, values).fetchone()
     if block is not None:
         raise Blocked(at_or_none(block[0]))
+    # A rule of this very moment: the job could go nowhere else later.
+    request, allowed = opening.request, allowed_by(frame.rules).gateways
+    if request.price_microusd and allowed is not None and request.gateway not in allowed:
+        raise GatewayRejected(request.gateway, Unavailable.RULE, request.mode)
 
 
 def _check_failures(db: sqlite3.Connection, opening: Opening) -> None:
