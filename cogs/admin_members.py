@@ -75,7 +75,7 @@ class MemberAdmin(ListAdmin):
     @app_commands.command(description="Let a member make no more videos on this server.")
     @app_commands.describe(
         member="Who. Required.",
-        reason="Why; managers alone see it. Required.",
+        reason="Why; managers see it, and the member in the export of their own data. Required.",
         until=f"{_TIME} Default: until unblocked.",
     )
     async def block(

@@ -53,6 +53,7 @@ Jobs = app_commands.Range[int, 1, JOBS_MAX]
 Length = app_commands.Range[int, DURATION_MIN_S, DURATION_MAX_S]
 
 _CHOICE_CHARACTERS_MAX = 100
+_ID_MAX = 2**63 - 1
 _AMOUNT = "Dollars per {window}, such as 5 or 0.50; 0 or unlimited work, too. Default: as it was."
 _COUNT = "Paid videos per {window}. Default: as it was."
 _NAMES = "Which {things} are allowed, with commas. Default: as it was."
@@ -216,7 +217,8 @@ def _rule_of(value: str) -> Rule:
     """
     scope, _, subject_id = _named(value).partition(":")
     number = subject_id or "0"
-    if scope not in set(Scope) or not (number.isascii() and number.isdecimal()) or len(number) > 20:
+    is_id = number.isascii() and number.isdecimal() and len(number) <= 20 and int(number) <= _ID_MAX
+    if scope not in set(Scope) or not is_id:
         raise ChangeRejected(ChangeProblem.NO_RULE)
     return Rule(Scope(scope), int(number))
 

@@ -17,8 +17,17 @@ def place_of(interaction: discord.Interaction) -> Place:
         guild_owner_id=guild.owner_id if guild is not None else None,
         missing=() if interaction.guild_id is None else _missing_at(interaction),
         parent_id=channel.parent_id if isinstance(channel, discord.Thread) else None,
-        role_ids=frozenset(role.id for role in user.roles) if isinstance(user, discord.Member) else frozenset(),
+        role_ids=_role_ids(user),
     )
+
+
+def _role_ids(user: discord.User | discord.Member) -> frozenset[int]:
+    """Return the roles that Discord sent with the interaction.
+
+    `Member.roles` leaves out those of a guild that the library does not know yet, right after a start or during an
+    outage, and with them the rules for them.
+    """
+    return frozenset(user._roles) if isinstance(user, discord.Member) else frozenset()
 
 
 def spender_at(interaction: discord.Interaction) -> Spender:

@@ -25,7 +25,7 @@ from bot.presentation.quotes import (
     quote_card,
     refusal_card,
 )
-from bot.presentation.replies import reply
+from bot.presentation.replies import limit_reply, reply
 from cogs.answers import PrivateAnswer, button_answer
 from cogs.places import link_to, place_of
 from cogs.quota import QuotaCommand
@@ -85,7 +85,7 @@ class QuoteCards(commands.Cog):
     async def _refuse(self, answer: PrivateAnswer, ask: Ask, error: QuotaExceeded) -> None:
         log.info("refused interaction_id=%s error=%s", ask.interaction_id, type(error).__name__)
         kept = await self._service.request_instead(ask)
-        words = reply(error)
+        words = limit_reply(error, is_cheaper_left=kept.choices[0].price_microusd > 0) if kept else reply(error)
         if kept is not None:
             self._let_expire(answer, kept, lambda: expired_refusal_card(words, kept))
         await answer.show(refusal_card(words, kept))

@@ -72,8 +72,9 @@ def _compile(pattern: str) -> Any:
     options.log_errors = False
     try:
         compiled = re2.compile(pattern, options)
-    except re2.error as error:
-        log.info("pattern refused error=%s", error)
+    except re2.error:
+        # What RE2 says of it repeats the pattern, which is for its managers alone.
+        log.info("pattern refused characters=%s", len(pattern))
         return None
     return compiled if compiled.programsize <= _PROGRAM_MAX else None
 

@@ -101,6 +101,12 @@ class AuditTeller:
         except DeliveryFailed as error:
             self._rest(entry, channel_id, error)
             return error
+        except Exception:
+            # One act that breaks the messenger would keep those of every other guild waiting for ever.
+            log.exception("act cannot be told audit_id=%d", entry.audit_id)
+            broken = DeliveryFailed("it breaks the messenger", permanent=True)
+            self._rest(entry, channel_id, broken)
+            return broken
         self._rests.pop(entry.guild_id, None)
         return None
 

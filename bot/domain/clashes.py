@@ -70,7 +70,7 @@ class RuleView:
 
 
 def view_of(rule: Rule, rules: Sequence[Rule], *, limits: Limits, caps: Caps) -> RuleView:
-    """Return a rule with what stands against it; `rules` are all of its guild's."""
+    """Return a rule with what stands against it; `rules` are all of its guild's, or those that are not personal."""
     clashes: tuple[Clash, ...] = (
         *_below_shorter(rule),
         *_above_pool(rule, rules),

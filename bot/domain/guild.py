@@ -1,8 +1,9 @@
 """What a guild's managers decided for their guild, what they did, and what a person decided for themselves."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from bot.domain.job import CardFace, Delivery, Job, JobState, MessageRef
 from bot.domain.request import DURATION_DEFAULT_S, GATEWAY_AUTO, Mode, Resolution
@@ -65,6 +66,9 @@ class PersonSettings:
     day_microusd: int | None = None
     week_microusd: int | None = None
     month_microusd: int | None = None
+
+
+PERSON_FIELDS: Final = frozenset(field.name for field in fields(PersonSettings)) - {"user_id"}
 
 
 @dataclass(frozen=True, slots=True)

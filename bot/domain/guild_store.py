@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from bot.domain.guild import (
+    PERSON_FIELDS,
     Act,
     AuditEntry,
     Block,
@@ -135,8 +136,8 @@ class GuildStore(Protocol):
 
     async def person(self, user_id: int) -> PersonSettings: ...
 
-    async def change_person(self, settings: PersonSettings) -> None:
-        """Keep all of a person's settings, in the place of earlier ones."""
+    async def change_person(self, settings: PersonSettings, *, fields: frozenset[str] = PERSON_FIELDS) -> None:
+        """Keep those of a person's settings, in the place of earlier ones; the others stay as they are."""
 
     async def facts_of(self, user_id: int) -> PersonFacts: ...
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from bot.domain import prompt as prompts
-from bot.domain.clashes import Ceiling, RuleView, ceilings, view_of
+from bot.domain.clashes import Ceiling, RuleView, ceilings, is_personal, view_of
 from bot.domain.errors import ChangeProblem, ChangeRejected
 from bot.domain.guild import Act, Block, BlockedWord, Grant
 from bot.domain.guild_store import GuildStore
@@ -69,7 +69,9 @@ class ManagerService:
     async def rules(self, guild_id: int) -> list[RuleView]:
         """Return every rule of the guild with what stands against it."""
         rules = await self._store.rules(guild_id)
-        return [view_of(rule, rules, limits=self.limits, caps=self._caps) for rule in rules]
+        # People's rules, which may be thousands, stand against no other rule.
+        shared = [rule for rule in rules if not is_personal(rule)]
+        return [view_of(rule, shared, limits=self.limits, caps=self._caps) for rule in rules]
 
     async def set_rule(self, change: Rule, *, guild_id: int, actor_id: int) -> RuleView:
         """Set the fields that `change` says something about; return the rule as it counts from now on.

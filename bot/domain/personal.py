@@ -80,13 +80,8 @@ class PersonalService:
         Raises:
             AmountRejected: one of them is no amount; nothing was changed.
         """
-        settings = replace(
-            await self.settings(user_id),
-            day_microusd=_amount(day),
-            week_microusd=_amount(week),
-            month_microusd=_amount(month),
-        )
-        await self._guild_store.change_person(settings)
+        limits = {"day_microusd": _amount(day), "week_microusd": _amount(week), "month_microusd": _amount(month)}
+        await self._guild_store.change_person(PersonSettings(user_id, **limits), fields=frozenset(limits))
 
     async def set_confirmation(self, user_id: int, above: str) -> None:
         """Set above which price a person is asked first; blank never asks, 0 asks before every paid video.
@@ -94,8 +89,8 @@ class PersonalService:
         Raises:
             AmountRejected: it is no amount; nothing was changed.
         """
-        settings = await self.settings(user_id)
-        await self._guild_store.change_person(replace(settings, confirm_above_microusd=_amount(above)))
+        settings = PersonSettings(user_id, confirm_above_microusd=_amount(above))
+        await self._guild_store.change_person(settings, fields=frozenset({"confirm_above_microusd"}))
 
     async def _open_grants(self, guild_id: int, user_id: int, now: datetime) -> tuple[Grant, ...]:
         grants = await self._guild_store.grants(guild_id, user_id=user_id, now=now)

@@ -261,7 +261,8 @@ class VideoService:
                 await self._messenger.unknock(knock)
             raise
         if job.job_id != opening.job_id:
-            await self._pictures.discard(images)
+            # A second press may hold the very pictures of the first one's job.
+            await self._pictures.discard(tuple(image for image in images if image not in job.images))
         self._runner.wake()
         return await self._opened(ask, quote, job)
 
@@ -278,7 +279,8 @@ class VideoService:
                 crossings = await self._guild_store.note_crossings(
                     spender_of(ask), limits=self._limits, now=self._clock.now()
                 )
-        except StoreFailed:
+        except Exception:
+            # Whatever breaks here, the price is on hold: the answer must say so, and a quote must not be used again.
             log.exception("job opened, but not all can be said of it job_id=%s", job.job_id)
         if quote.why_preview:
             view = replace(view, remark=quote.why_preview)

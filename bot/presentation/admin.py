@@ -16,11 +16,11 @@ from bot.presentation.words import WINDOW_EACH, capital, counted, listed, until
 _CLASHES_SHOWN_MAX = 3
 _FOUND_SHOWN_MAX = 10
 _LEFT_TO = {
-    Scope.MEMBER: "For {whom} counts what their roles allow, else what is set for everyone.",
-    Scope.ROLE: "Its members have what their other roles allow, else what is set for everyone.",
-    Scope.EVERYONE: "Who has no rule of their own and none of a role has the operator's limits alone.",
+    Scope.MEMBER: "{whom} has what their roles have, else what everyone has.",
+    Scope.ROLE: "Its members have what their other roles have, else what everyone has.",
+    Scope.EVERYONE: "Members without a rule of their own or of a role have only the operator's limits.",
     Scope.CHANNEL: "{whom} has no limits of its own any more.",
-    Scope.POOL: "What all spend together has the operator's limit alone.",
+    Scope.POOL: "What all spend together has only the operator's limit.",
 }
 
 
@@ -148,7 +148,8 @@ def blocked_text(block: Block) -> str:
     end = until(block.until) if block.until is not None else "until somebody unblocks them"
     return (
         f"<@{block.user_id}> can make no videos on this server {end}.\n"
-        "Videos of theirs that are in line are not made; those that a gateway has already go on."
+        "Videos of theirs in line are not made: the price is released when their turn comes. Those that a gateway has "
+        "already go on."
     )
 
 
@@ -160,7 +161,7 @@ def word_added_text(word: str, *, is_pattern: bool) -> str:
     if is_pattern:
         refused = f"prompts that fit the pattern {_shown(word)} are refused"
     else:
-        refused = f"prompts with the word {_shown(word)} are refused, however it is written"
+        refused = f"prompts with the word {_shown(word)} are refused, in capitals or not; other forms of it are not"
     return f"From now on {refused}. Members are not told which one it was."
 
 

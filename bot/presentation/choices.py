@@ -39,7 +39,7 @@ def gateway_choice(offer: Offer) -> str:
     """Return ``ShortAPI, HappyHorse 1.0 · $0.645``, or why not: ``PixelDojo · needs reference pictures``."""
     facts = offer.capabilities
     if offer.problem is not None:
-        return f"{facts.title}{DOT}{_why_not(offer.problem)}"[:CHOICE_CHARACTERS_MAX]
+        return f"{facts.title}{DOT}{why_not(offer.problem)}"[:CHOICE_CHARACTERS_MAX]
     name = facts.title if facts.free else gateway_and_model(facts.title, facts.model_title)
     return f"{name}{DOT}{price(offer)}"[:CHOICE_CHARACTERS_MAX]
 
@@ -55,7 +55,8 @@ def price(offer: Offer) -> str:
     return FREE if offer.capabilities.free else show_usd(offer.price_microusd or 0)
 
 
-def _why_not(problem: RequestRejected) -> str:
+def why_not(problem: RequestRejected) -> str:
+    """Return in a few words why a gateway cannot be chosen: ``needs reference pictures``."""
     if isinstance(problem, GatewayRejected):
         return _WHY[problem.why]
     if isinstance(problem, OptionRejected) and problem.by_rule:

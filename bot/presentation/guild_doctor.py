@@ -10,7 +10,7 @@ from bot.domain.offers import Offer
 from bot.domain.request import DURATION_DEFAULT_S
 from bot.domain.rules import MONEY_FIELDS, VIDEO_FIELDS, Rule
 from bot.presentation.admin import subject_words
-from bot.presentation.choices import gateway_choice
+from bot.presentation.choices import gateway_choice, why_not
 from bot.presentation.layout import Accent, Layout, boxed, text
 from bot.presentation.words import DOT, WINDOW_EACH, counted, listed
 
@@ -101,9 +101,12 @@ def _gateways(diagnosis: Diagnosis) -> Iterator[Finding]:
     paid = [offer for offer in diagnosis.offers if not offer.capabilities.free]
     working = [offer for offer in paid if offer.problem is None]
     allowed = [offer for offer in working if _allows(diagnosis.gateways, offer)]
-    closed = [gateway_choice(offer) for offer in paid if offer.problem is not None]
-    closed += [f"{offer.capabilities.title}{DOT}not allowed by the rules" for offer in working if offer not in allowed]
-    rest = f" Not here: {'; '.join(closed)}." if closed else ""
+    closed: dict[str, list[str]] = {}
+    for offer in paid:
+        if offer not in allowed:
+            why = why_not(offer.problem) if offer.problem is not None else "not allowed by the rules"
+            closed.setdefault(why, []).append(offer.capabilities.title)
+    rest = f" Not here: {'; '.join(f'{listed(titles)}{DOT}{why}' for why, titles in closed.items())}." if closed else ""
     if allowed:
         prices = "; ".join(gateway_choice(offer) for offer in allowed)
         yield Finding(f"Paid gateways ({DURATION_DEFAULT_S} s, 720p): {prices}.{rest}")

@@ -128,6 +128,8 @@ def guild_job_choice(job: GuildJob, *, member: str, now: datetime) -> str:
 
 def _age(age: timedelta) -> str:
     minutes = max(0, int(age.total_seconds()) // 60)
+    if minutes == 0:
+        return "just now"
     if minutes < 60:
         return f"{minutes} min ago"
     hours = minutes // 60

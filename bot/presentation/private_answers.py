@@ -1,6 +1,6 @@
 """The private answers that are no refusal: an accepted job, history and help."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bot.domain.errors import GatewayRejected, Unavailable
@@ -20,6 +20,7 @@ from bot.presentation.quota import crossing_text
 from bot.presentation.words import DOT, FREE, gateway_and_model, listed, money, ordinal, show_command, stamp
 
 _UNMENTIONED_MAX = 3
+_CROSSINGS_MAX = 3
 NOT_SENT = "Discord did not take the video just now. Try again in a minute."
 NO_JOBS = "You have no videos yet. `/video text` makes the first one, `/video help` shows how."
 
@@ -29,7 +30,7 @@ def opened_text(opened: Opened, link: str | None) -> str:
     view = opened.view
     # Once the card is there it says when the video is due; an estimate here would only grow old.
     line = _line(replace(view, usually_done_at=None) if link else view)
-    lines = [_held(opened), _crossing(opened), line, view.remark, _unmentioned(opened.unmentioned)]
+    lines = [_held(opened), *_crossings(opened), line, view.remark, _unmentioned(opened.unmentioned)]
     if view.job.request.private:
         lines.append(f"It comes by direct message{f': {link}' if link else '.'}")
     elif link:
@@ -49,11 +50,12 @@ def _held(opened: Opened) -> str:
     return f"{held}; {left_words(least)}."
 
 
-def _crossing(opened: Opened) -> str:
-    """Return how much of a limit is used now, where that was not said before; of several the highest."""
-    if not opened.crossings:
-        return ""
-    return crossing_text(*max(opened.crossings, key=lambda crossing: crossing[1]))
+def _crossings(opened: Opened) -> Iterator[str]:
+    """Yield how much of each limit is used now, where that was not said before; the fullest first."""
+    fullest_first = sorted(opened.crossings, key=lambda crossing: crossing[1], reverse=True)
+    yield from (crossing_text(*crossing) for crossing in fullest_first[:_CROSSINGS_MAX])
+    if len(fullest_first) > _CROSSINGS_MAX:
+        yield "More limits are half used or more: `/video quota` shows them."
 
 
 def _line(view: CardView) -> str:

@@ -37,13 +37,15 @@ def crossing_text(standing: Standing, percent: int) -> str:
 def bar(standing: Standing) -> str:
     """Draw a limit in ten steps: charged, on hold, left. What is used at all shows; full means that nothing is left.
 
-    The signs stand as code, in a font that gives each the same width.
+    What grants paid beyond the limit is left out, of what is on hold first. The signs stand as code, in a font that
+    gives each the same width.
     """
     if not standing.limit:
         return ""
     used = max(0, standing.committed - standing.granted)
     steps = BAR_STEPS if used >= standing.limit else min(BAR_STEPS - 1, -(-used * BAR_STEPS // standing.limit))
-    on_hold = min(steps, -(-min(standing.on_hold, used) * BAR_STEPS // standing.limit))
+    on_hold_within = max(0, used - (standing.committed - standing.on_hold))
+    on_hold = min(steps, -(-on_hold_within * BAR_STEPS // max(used, standing.limit)))
     return f"`{_CHARGED * (steps - on_hold)}{_ON_HOLD * on_hold}{_LEFT * (BAR_STEPS - steps)}`"
 
 

@@ -25,7 +25,7 @@ _PREVIEW = "A free preview is pictures in slow moves, no generated video."
 class Gone(StrEnum):
     """What a card says once its quote is over."""
 
-    EXPIRED = "This offer has expired. Nothing was held."
+    EXPIRED = "This offer has expired. Nothing was held.\nAsk again with `/video` for a new one."
     CANCELLED = "Cancelled. Nothing was held."
 
 

@@ -68,7 +68,7 @@ def _without_comma(typed: str) -> str:
 
 # The words for what needs none of its own; {detail} is what was typed, or what counts.
 _CHANGES: Final[Mapping[ChangeProblem, tuple[str, str]]] = {
-    ChangeProblem.NO_GUILD: ("This works on a server alone.", "Use it in a channel of the server that you manage."),
+    ChangeProblem.NO_GUILD: ("This works only on a server.", "Use it in a channel of the server that you manage."),
     ChangeProblem.NO_JOB: ("This server has no such job.", "`/video-admin jobs` lists the newest."),
     ChangeProblem.NOT_CHARGED: ("Nothing was charged for this job.", "Only what was charged can be refunded."),
     ChangeProblem.REFUNDED_ALREADY: ("{detail} of this job was refunded already.", "A job is refunded once."),
@@ -88,9 +88,9 @@ _CHANGES: Final[Mapping[ChangeProblem, tuple[str, str]]] = {
     ChangeProblem.NO_SUCH_WORD: ("{typed} is not on the blocklist.", "`/video-admin words show` lists it."),
     ChangeProblem.WORD_THERE_ALREADY: ("{typed} is on the blocklist already.", ""),
     ChangeProblem.BAD_PATTERN: (
-        "{typed} is no pattern that always runs fast.",
-        "Look-around such as `(?=a)`, back-references such as `\\1` and very large counts do not work; "
-        "write it without them (RE2 syntax).",
+        "{typed} is no pattern that can be used.",
+        "Close every bracket; look-around such as `(?=a)`, back-references such as `\\1` and very large counts do not "
+        "work (RE2 syntax).",
     ),
     ChangeProblem.PATTERN_FITS_ALL: (
         "{typed} fits every prompt, even an empty one.",
@@ -158,11 +158,11 @@ def word(_: WordRejected) -> str:
 
 
 def channel(error: ChannelRejected) -> str:
-    return _not_held("This server allows videos in other channels alone.", _go_to(error.allowed, "#"))
+    return _not_held("This server allows videos only in other channels.", _go_to(error.allowed, "#"))
 
 
 def role(error: RoleRejected) -> str:
-    wrong = "This server allows videos to members with certain roles alone."
+    wrong = "This server allows videos only to members with certain roles."
     allowed = _mentions(error.allowed, "@&")
     return _not_held(wrong, f"You need {allowed}." if allowed else "Ask a manager for one.")
 

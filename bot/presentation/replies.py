@@ -236,11 +236,17 @@ _FREE = "`gateway:animatic` makes a free preview"
 
 @reply.register
 def _quota(error: QuotaExceeded) -> str:
+    return limit_reply(error, is_cheaper_left=bool(error.standing.available_microusd))
+
+
+def limit_reply(error: QuotaExceeded, *, is_cheaper_left: bool) -> str:
+    """Return the reply to a limit; `is_cheaper_left` says whether another paid video would pass."""
+    cheapest = _CHEAPER if is_cheaper_left else _FREE
     standing, needed = error.standing, show_usd(error.needed_microusd)
     if standing.kind is LimitKind.BOT:
         # How much the whole bot may still spend is the operator's business.
         end = until(standing.window_ends_at)
-        return _refusal(f"This would take {needed}, more than the whole bot has left {end}.", f"{_CHEAPER}.")
+        return _refusal(f"This would take {needed}, more than the whole bot has left {end}.", f"{cheapest}.")
     left, missing = f"{left_words(standing)}{source_behind(standing)}", standing.missing_microusd(error.needed_microusd)
     limits = f"`/video quota` {'changes' if standing.kind is LimitKind.OWN else 'shows'} your limits"
     if forbids(standing):
@@ -252,8 +258,7 @@ def _quota(error: QuotaExceeded) -> str:
         )
         again = f"it starts again {date(standing.window_ends_at)}"
         return _refusal(f"{capital(left)}; {again}.", f"{short} {_FREE}; {limits}.".lstrip())
-    now = _CHEAPER if standing.available_microusd else _FREE
-    return _refusal(f"This would take {needed}; {left}.", f"{show_usd(missing)} is missing. {now}; {limits}.")
+    return _refusal(f"This would take {needed}; {left}.", f"{show_usd(missing)} is missing. {cheapest}; {limits}.")
 
 
 @reply.register

@@ -29,7 +29,7 @@ def gateways_text(choices: GuildChoices, offered: Offered) -> str:
     if choices.gateways is None:
         return f"Every gateway may be used, {_NEXT}."
     who = listed(titles(choices.gateways, offered), last="or")
-    return f"Videos are made by {who} alone, {_NEXT}. The free preview is always allowed."
+    return f"Videos are made only by {who}, {_NEXT}. The free preview is always allowed."
 
 
 def titles(names: Collection[str], offered: Offered) -> list[str]:
@@ -37,11 +37,11 @@ def titles(names: Collection[str], offered: Offered) -> list[str]:
     return [offered.gateways.get(name, f"{name} (not there any more)") for name in sorted(names)]
 
 
-def mentions(form: str, ids: Collection[int]) -> str:
+def mentions(form: str, ids: Collection[int], *, last: str = "and") -> str:
     """Join mentions as in a sentence; those that are too many are counted."""
     shown = [form.format(id=each) for each in sorted(ids)[:_MENTIONS_MAX]]
     more = len(ids) - len(shown)
-    return listed([*shown, f"{more} more"]) if more else listed(shown)
+    return listed([*shown, f"{more} more"]) if more else listed(shown, last=last)
 
 
 def zone_words(choices: GuildChoices) -> str:
@@ -59,7 +59,7 @@ def _channels(choices: GuildChoices, _: Offered) -> str:
 
 def _roles(choices: GuildChoices, _: Offered) -> str:
     ids = choices.settings.role_ids
-    who = f"those who have {mentions('<@&{id}>', ids)}" if ids else "everybody"
+    who = f"those who have {mentions('<@&{id}>', ids, last='or')}" if ids else "everybody"
     return f"Videos can be made by {who}, {_NEXT}."
 
 

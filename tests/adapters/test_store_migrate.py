@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 
 from bot.adapters.store import migrate as migrating
+from bot.adapters.store import sqlite
 from bot.adapters.store.migrate import Migration, migrate, prepare, read_migrations, shipped_migrations
 from bot.adapters.store.sqlite import only_one, open_store
 from bot.domain.errors import StartFailed
@@ -51,6 +52,12 @@ OLDEST_STORED = (
     WHERE job_id = :job_id
     """,
 )
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_copied(monkeypatch):
+    """Elsewhere a database begins as a copy of one that the migrations made; here they make every one."""
+    monkeypatch.setattr(sqlite, "prepare", prepare)
 
 
 @pytest.fixture

@@ -252,3 +252,14 @@ async def test_a_failed_job_makes_room_and_is_not_told_again(store):
     await open_in(store, JobState.HELD)
 
     assert await crossings(store) == []
+
+
+async def test_limits_and_threshold_are_changed_each_by_itself(store):
+    await asyncio.gather(
+        store.change_person(PersonSettings(USER, day_microusd=5), fields=frozenset({"day_microusd"})),
+        store.change_person(
+            PersonSettings(USER, confirm_above_microusd=7), fields=frozenset({"confirm_above_microusd"})
+        ),
+    )
+
+    assert await store.person(USER) == PersonSettings(USER, confirm_above_microusd=7, day_microusd=5)

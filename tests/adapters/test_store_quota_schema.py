@@ -278,6 +278,18 @@ def test_what_a_hold_took_of_a_grant_only_returns_and_at_most_what_was_freed(hel
     forbidden(held, f"UPDATE grant_uses SET {change}", "only returns")  # noqa: S608 - fixed text
 
 
+def test_of_several_grants_no_more_returns_than_was_freed(asked):
+    insert(asked, "grants", GRANT | {"grant_id": 2})
+    insert(asked, "grant_uses", USE | {"amount_microusd": 300_000})
+    insert(asked, "grant_uses", USE | {"amount_microusd": 300_000, "position": 2, "grant_id": 2})
+    insert(asked, "ledger", HOLD | {"granted_microusd": 600_000})
+    finish(asked)
+    insert(asked, "ledger", SETTLED)
+
+    assert asked.execute("SELECT returned_microusd FROM grant_uses ORDER BY position").fetchall() == [(0,), (45_000,)]
+    forbidden(asked, "UPDATE grant_uses SET returned_microusd = 1 WHERE position = 1", "only returns")
+
+
 def test_what_a_hold_took_of_a_grant_is_never_deleted(held):
     forbidden(held, "DELETE FROM grant_uses", "never deleted")
 

@@ -168,8 +168,8 @@ async def test_a_server_that_is_not_served_has_no_paid_gateway(tmp_path: Path) -
         lines = await scene.lines()
 
         where = lines.index(
-            "✗ No paid gateway is open here, only free previews. Not here: ShortAPI · not open here; "
-            "HiAPI · not open here; PixelDojo · not open here."
+            "✗ No paid gateway is open here, only free previews. "
+            "Not here: ShortAPI, HiAPI and PixelDojo · not open here."
         )
         assert lines[where + 1] == "-# The operator can change that."
 
@@ -183,7 +183,7 @@ async def test_gateways_that_rules_forbid_are_named_and_managers_can_allow_them(
 
         assert (
             "✓ Paid gateways (5 s, 720p): HiAPI, HappyHorse 1.1 · $0.75. "
-            "Not here: ShortAPI · not allowed by the rules; PixelDojo · not allowed by the rules."
+            "Not here: ShortAPI and PixelDojo · not allowed by the rules."
         ) in some
         assert "-# `/video-admin settings` allows gateways." in none
         assert "✗ The rules for everyone and this server's pool have no gateway in common." in none
@@ -205,4 +205,4 @@ async def test_in_a_direct_message_there_is_no_server_to_look_at(tmp_path: Path)
     async with doctor_scene(tmp_path) as scene:
         result = await scene.on.env.create_user("ada").slash("video-admin doctor")
 
-        assert shown(result).startswith("This works on a server alone.")
+        assert shown(result).startswith("This works only on a server.")

@@ -16,7 +16,7 @@ from tests.cogs.stage import Stage, shown, stage
 from tests.cogs.walks import opened, running, stored, unconfirmed
 
 NO_JOB = "This server has no such job. Nothing was changed.\n`/video-admin jobs` lists the newest."
-NO_GUILD = "This works on a server alone. Nothing was changed.\nUse it in a channel of the server that you manage."
+NO_GUILD = "This works only on a server. Nothing was changed.\nUse it in a channel of the server that you manage."
 
 
 @dataclass

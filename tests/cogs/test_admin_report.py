@@ -17,7 +17,7 @@ from bot.presentation.report_text import BEING_MADE, NOT_SENT, TOO_LARGE
 from tests.cogs.stage import Stage, shown, stage
 from tests.cogs.walks import opened, stored
 
-NO_GUILD = "This works on a server alone. Nothing was changed.\nUse it in a channel of the server that you manage."
+NO_GUILD = "This works only on a server. Nothing was changed.\nUse it in a channel of the server that you manage."
 
 
 @asynccontextmanager

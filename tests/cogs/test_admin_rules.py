@@ -242,7 +242,7 @@ async def test_in_a_direct_message_there_is_no_server_to_manage(tmp_path: Path) 
             ("words test", {"text": "boat"}),
         ]:
             assert shown(await user.slash(f"video-admin {command}", **options)) == (
-                "This works on a server alone. Nothing was changed.\nUse it in a channel of the server that you manage."
+                "This works only on a server. Nothing was changed.\nUse it in a channel of the server that you manage."
             )
         assert await user.autocomplete("video-admin quota clear", "rule", "") == []
         assert await user.autocomplete("video-admin words remove", "text", "") == []
@@ -258,7 +258,7 @@ async def test_one_limit_is_cleared_or_the_whole_rule(tmp_path: Path) -> None:
         )
         assert await scene.say("quota clear", rule=f"<@&{scene.role.id}>") == (
             f"The rule for <@&{scene.role.id}> is gone. "
-            "Its members have what their other roles allow, else what is set for everyone."
+            "Its members have what their other roles have, else what everyone has."
         )
         assert await scene.say("quota clear", rule=rule) == (
             "There is no such rule. Nothing was changed.\n`/video-admin quota show` lists the rules."
@@ -267,7 +267,7 @@ async def test_one_limit_is_cleared_or_the_whole_rule(tmp_path: Path) -> None:
 
 async def test_what_no_list_showed_is_no_rule(tmp_path: Path) -> None:
     async with scene_on(tmp_path) as scene:
-        for rule in ("nonsense", "role:x", "role:-1", "role:٣", "member:" + "9" * 21, ":", "pool"):
+        for rule in ("nonsense", "role:x", "role:-1", "role:٣", "member:" + "9" * 21, f"member:{2**63}", ":", "pool"):
             words = await scene.say("quota clear", rule=rule)
             assert words.startswith("There is no such rule. Nothing was changed."), rule
 
@@ -279,10 +279,10 @@ async def test_clearing_says_what_counts_instead(tmp_path: Path) -> None:
 
         assert await scene.say("quota clear", rule="everyone:0") == (
             "The rule for everyone is gone. "
-            "Who has no rule of their own and none of a role has the operator's limits alone."
+            "Members without a rule of their own or of a role have only the operator's limits."
         )
         assert await scene.say("quota clear", rule="pool:0") == (
-            "The pool's rule is gone. What all spend together has the operator's limit alone."
+            "The pool's rule is gone. What all spend together has only the operator's limit."
         )
 
 
@@ -452,7 +452,8 @@ async def test_a_block_counts_for_the_very_next_video_and_ends_by_its_button(tmp
         member, end = scene.on.member, scene.on.clock.now() + timedelta(days=7)
         assert await scene.say("block", member=member, reason="spam", until="7d") == (
             f"<@{member.id}> can make no videos on this server {until(end)}.\n"
-            "Videos of theirs that are in line are not made; those that a gateway has already go on."
+            "Videos of theirs in line are not made: the price is released when their turn comes. Those that a "
+            "gateway has already go on."
         )
         assert (await scene.on.say("text", prompt="A paper boat")) == (
             f"This server's managers have blocked you from making videos here {until(end)}. Nothing was held.\n"
@@ -494,7 +495,7 @@ async def test_unblocking_somebody_who_is_not_blocked_is_said(tmp_path: Path) ->
 async def test_a_word_counts_for_the_very_next_video_and_is_not_told(tmp_path: Path) -> None:
     async with scene_on(tmp_path, jobs_run=True) as scene:
         assert await scene.say("words add", text="Straße") == (
-            "From now on prompts with the word “Straße” are refused, however it is written. "
+            "From now on prompts with the word “Straße” are refused, in capitals or not; other forms of it are not. "
             "Members are not told which one it was."
         )
         assert await scene.on.say("text", prompt="A boat in a STRAS\u200bSE") == (
@@ -531,6 +532,6 @@ async def test_a_pattern_that_may_run_for_ever_is_refused(tmp_path: Path) -> Non
     async with scene_on(tmp_path) as scene:
         for text in ("(a)\\1", "(?=a)"):
             said = await scene.say("words add", text=text, pattern=True)
-            assert "is no pattern that always runs fast. Nothing was changed.\nLook-around such as" in said
+            assert "is no pattern that can be used. Nothing was changed.\nClose every bracket; look-around" in said
 
         assert await scene.acts() == 0

@@ -151,7 +151,7 @@ async def test_channels_roles_and_gateways_are_chosen_from_lists_that_then_show_
 
         card = await scene.choose(card, "gateways", "hiapi")
         assert said(card)[0] == (
-            "Videos are made by HiAPI alone, from the next command on. The free preview is always allowed."
+            "Videos are made only by HiAPI, from the next command on. The free preview is always allowed."
         )
         assert picked(card, "gateways") == ["hiapi"]
         assert await scene.settings() == GuildSettings(
@@ -392,7 +392,7 @@ async def test_a_change_counts_for_the_very_next_command(tmp_path: Path) -> None
         await scene.choose(card, "channel_ids")
         await scene.on.say("text", prompt="a horse")
 
-        assert "This server allows videos in other channels alone." in refused
+        assert "This server allows videos only in other channels." in refused
         assert len(await scene.on.store.jobs_of(scene.on.member.id, limit=9)) == 1
 
 
@@ -486,7 +486,7 @@ async def test_in_a_direct_message_there_is_nothing_to_set(tmp_path: Path, comma
         result = await scene.on.env.create_user("ada").slash(f"video-admin {command}")
 
         assert shown(result) == (
-            "This works on a server alone. Nothing was changed.\nUse it in a channel of the server that you manage."
+            "This works only on a server. Nothing was changed.\nUse it in a channel of the server that you manage."
         )
 
 

@@ -28,7 +28,7 @@ TOMORROW = f"<t:{int(day_ends_at(START).timestamp())}:R>"
 OFFER_ENDS = f"<t:{int(START.timestamp() + GOOD_FOR_S)}:R>"
 PICTURE = ("boat.jpg", jpeg())
 DEAR = {"prompt": "A paper boat", "resolution": "1080p", "duration": 10}
-GONE = "This offer has expired. Nothing was held."
+GONE = "This offer has expired. Nothing was held.\nAsk again with `/video` for a new one."
 CHEAPER = ["Or for less:", "-# A free preview is pictures in slow moves, no generated video."]
 FOUR_CHOICES = ["Make it for $2.29", "Cancel", "720p for $1.29", "5 s for $1.145", "Free preview"]
 

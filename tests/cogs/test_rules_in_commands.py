@@ -71,7 +71,7 @@ async def test_a_thread_of_an_allowed_channel_is_allowed(tmp_path: Path) -> None
         refused = await on.say("text", prompt="A paper boat")
         inside = await on.member.slash(other.threads[0], "video text", prompt="A paper boat")
 
-        assert refused == f"This server allows videos in other channels alone. Nothing was held.\nUse <#{other.id}>."
+        assert refused == f"This server allows videos only in other channels. Nothing was held.\nUse <#{other.id}>."
         assert inside.response.content.startswith("$0.645 on hold")
 
 

@@ -27,7 +27,7 @@ class FakeChannels:
     def __init__(self) -> None:
         self.told: list[tuple[int, AuditEntry]] = []
         self.tries = 0
-        self.script: dict[int, deque[DeliveryFailed]] = {}
+        self.script: dict[int, deque[Exception]] = {}
         self.has_told = asyncio.Event()
 
     async def tell(self, entry: AuditEntry, *, channel_id: int) -> None:
@@ -97,6 +97,21 @@ async def test_what_was_done_before_a_channel_was_chosen_stays_untold_and_the_ch
     await scene.change(GUILD, GuildField.AUDIT_CHANNEL, CHANNEL)
 
     assert await scene.looks() == [(CHANNEL, f"channel {CHANNEL}")]
+
+
+async def test_an_act_that_breaks_the_messenger_keeps_no_other_guild_waiting_and_is_given_up_after_a_day(
+    scene: Scene,
+) -> None:
+    await scene.open()
+    await scene.open(OTHER, OTHER_CHANNEL)
+    await scene.act(1)
+    await scene.act(2, OTHER)
+    scene.channels.script[CHANNEL] = deque([ValueError("nobody foresaw it")] * 2)
+
+    assert await scene.looks() == [(OTHER_CHANNEL, "2 days")]
+    await scene.looks(seconds=86_400)
+    await scene.act(3)
+    assert await scene.looks(seconds=3_600) == [(OTHER_CHANNEL, "2 days"), (CHANNEL, "3 days")]
 
 
 async def test_what_discord_does_not_take_now_is_told_later_and_later_acts_wait_for_it(scene: Scene) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bot.domain.errors import AmountRejected, ChangeProblem, ChangeRejected, DeliveryFailed
 from bot.domain.guild import Act, ActKind, GuildJob
-from bot.domain.job import Attempt, BilledSource, Delivery, Ending, Job, JobState, MessageRef
+from bot.domain.job import Attempt, BilledSource, CardFace, Delivery, Ending, Job, JobState, MessageRef
 from bot.domain.ports import CardView
 from bot.domain.quota import Caps, LimitKind
 from bot.domain.rules import Rule, Scope
@@ -308,6 +308,39 @@ async def test_a_restart_between_the_act_and_the_message_makes_one_message(tmp_p
 
         assert after.messenger.told("post_video") == ["posting", "posting"]
         assert (await after.store.job(job.job_id)).delivery is Delivery.POSTED
+
+
+class SlowCard(Channel):
+    """Keeps the edit that shows a delivery waiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def edit_card(self, view: CardView) -> None:
+        if view.job.face is CardFace.DELIVERED and not self.go_on.is_set():
+            self.reached.set()
+            await self.go_on.wait()
+        await super().edit_card(view)
+
+
+async def test_a_video_asked_for_again_while_its_card_is_being_edited_is_posted_at_once(tmp_path: Path) -> None:
+    async with world(tmp_path, messenger=SlowCard()) as w:
+        opened = await w.open()
+        w.clock.turn(30)
+        async with asyncio.timeout(5):
+            await w.messenger.reached.wait()
+        job = await w.job(opened)
+        w.library.path(job.video.name).write_bytes(b"video")
+        del w.messenger.videos[job.job_id]
+        await w.guild_jobs.deliver_again(job.job_id, guild_id=GUILD, actor_id=MANAGER)
+        w.messenger.go_on.set()
+        await w.settle()
+
+        now = await w.job(opened)
+        assert now.delivery is Delivery.POSTED
+        assert w.messenger.videos[job.job_id] == now.video_message
+        assert now.card_face is CardFace.DELIVERED
 
 
 async def test_a_video_that_is_not_kept_cannot_be_delivered_again(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """What managers may decide: what is refused, what then counts, and what stands above it. On real SQLite."""
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -71,6 +74,22 @@ class Desk:
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     async with open_store(tmp_path / "gallop.db") as store:
         yield Desk(store)
+
+
+async def test_thousands_of_rules_are_listed_without_comparing_each_with_each(desk: Desk, tmp_path: Path) -> None:
+    await desk.set(Scope.POOL, day_microusd=3)
+    with closing(sqlite3.connect(tmp_path / "gallop.db")) as db, db:
+        db.executemany(
+            "INSERT INTO rules (guild_id, scope, subject_id, day_microusd) VALUES (?, 'member', ?, 5)",
+            [(GUILD, user_id) for user_id in range(1, 4_001)],
+        )
+    began_s = time.process_time()
+
+    views = await desk.service.rules(GUILD)
+
+    # 0.1 s; it was 4 s, and the list of `quota clear` asks at every letter.
+    assert time.process_time() - began_s < 1
+    assert [view.clashes for view in views] == [(AbovePool("day_microusd", 5, 3),)] * 4_000 + [()]
 
 
 async def test_a_change_leaves_the_rules_other_fields_and_returns_the_whole_rule(desk: Desk) -> None:

@@ -23,7 +23,7 @@ from bot.domain.guild import Act, GuildField, PersonSettings
 from bot.domain.job import JobState
 from bot.domain.kept_quotes import GOOD_FOR_S, KeptQuote, Over
 from bot.domain.pricing import PriceRow
-from bot.domain.quota import LimitKind, Limits, Measure, Standing
+from bot.domain.quota import Caps, LimitKind, Limits, Measure, Standing
 from bot.domain.quoting import after_hold
 from bot.domain.request import Attachment, Image, Mode, PictureRules, Place, Resolution
 from bot.domain.rules import Rule, Scope
@@ -571,6 +571,22 @@ async def test_crossings_that_cannot_be_noted_leave_the_job_open(tmp_path, monke
         assert opened.crossings == ()
         assert (await w.job(opened)).state is not JobState.FAILED
         assert opened.standings[0].on_hold == PRICE
+
+
+async def test_what_breaks_after_the_hold_neither_frees_the_quote_nor_takes_the_jobs_pictures(tmp_path, monkeypatch):
+    async with world(tmp_path, caps=Caps(per_user=0, per_guild=0, per_gateway=0)) as w:
+        kept = await quoted(w, mode=Mode.IMAGE, attachments=(PICTURE,))
+
+        async def broken(_job):
+            raise RuntimeError("unforeseen")
+
+        monkeypatch.setattr(w.service._views, "view", broken)
+        opened = await pressed(w, kept)
+        with pytest.raises(QuotePressed):
+            await pressed(w, kept)
+
+        assert opened.view.job.images == kept.images
+        assert {image.name for image in kept.images} == w.pictures.kept
 
 
 @pytest.mark.parametrize(

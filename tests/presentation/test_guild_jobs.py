@@ -151,7 +151,7 @@ def test_the_fullest_page_fits_discord() -> None:
 @pytest.mark.parametrize(
     ("age", "says"),
     [
-        (timedelta(seconds=-3), "0 min ago"),
+        (timedelta(seconds=-3), "just now"),
         (timedelta(minutes=59, seconds=59), "59 min ago"),
         (timedelta(minutes=61), "1 h ago"),
         (timedelta(hours=47), "47 h ago"),

@@ -172,7 +172,15 @@ def test_allowed_gateways_are_told_by_their_titles() -> None:
     made = view(gateways=frozenset({"hiapi", "shortapi"}))
 
     assert gateways_text(made.choices, OFFERED) == (
-        "Videos are made by HiAPI or ShortAPI alone, from the next command on. The free preview is always allowed."
+        "Videos are made only by HiAPI or ShortAPI, from the next command on. The free preview is always allowed."
+    )
+
+
+def test_one_of_the_roles_is_enough() -> None:
+    made = view(role_ids=frozenset({5, 6}))
+
+    assert changed_text(GuildField.ROLES, made.choices, OFFERED) == (
+        "Videos can be made by those who have <@&5> or <@&6>, from the next command on."
     )
 
 

@@ -11,12 +11,15 @@ from bot.domain.personal import WhereIStand
 from bot.domain.quota import LimitKind, Measure, Standing
 from bot.domain.rules import Rule, Scope
 from bot.domain.store import Holds
+from bot.domain.video_service import Opened
 from bot.domain.windows import Window, ends_at
 from bot.presentation.layout import Layout
 from bot.presentation.limit_words import left_words
 from bot.presentation.own_limits import Form, ask_set_text, limits_set_text, own_form
+from bot.presentation.private_answers import opened_text
 from bot.presentation.quota import bar, crossing_text, quota_card
-from bot.presentation.replies import reply
+from bot.presentation.replies import limit_reply, reply
+from tests.presentation.views import view
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 OWN = PersonSettings(11)
@@ -294,6 +297,21 @@ def test_a_bar_shows_what_is_used_at_all_and_is_full_only_when_nothing_is_left(
     assert bar(standing(LimitKind.USER, DAY, limit, used, on_hold=on_hold)) == drawn
 
 
+@pytest.mark.parametrize(
+    ("used", "on_hold", "granted", "drawn"),
+    [
+        (4_725_000, 2_790_000, 2_725_000, "`█████████▒`"),
+        (4_725_000, 0, 2_725_000, "`██████████`"),
+        (2_500_000, 2_500_000, 500_000, "`▒▒▒▒▒▒▒▒▒▒`"),
+        (4_000_000, 2_000_000, 0, "`█████▒▒▒▒▒`"),
+    ],
+)
+def test_a_bar_shows_charged_what_is_charged_though_grants_pay_or_the_limit_was_lowered(
+    used: int, on_hold: int, granted: int, drawn: str
+) -> None:
+    assert bar(standing(LimitKind.MEMBER, DAY, 2_000_000, used, on_hold=on_hold, granted=granted)) == drawn
+
+
 CHEAPER = "A shorter video or 720p costs less, `gateway:animatic` nothing"
 FREE = "`gateway:animatic` makes a free preview"
 SHOWS = "`/video quota` shows your limits"
@@ -369,6 +387,15 @@ def test_a_refusal_names_the_rule_what_is_missing_and_when_it_frees_up(against: 
     assert len(words.split("\n")) <= 3
 
 
+def test_a_refusal_names_nothing_cheaper_where_nothing_paid_would_pass() -> None:
+    against = standing(LimitKind.MEMBER, DAY, 1_000_000, 900_000, rule=EVERYONE)
+
+    assert limit_reply(QuotaExceeded(387_000, against), is_cheaper_left=False) == (
+        f"This would take $0.387; you have $0.10 left until {ENDS[DAY]} (rule for everyone). Nothing was held.\n"
+        f"$0.287 is missing. {FREE}; {SHOWS}."
+    )
+
+
 @pytest.mark.parametrize(
     ("crossed", "percent", "words"),
     [
@@ -396,6 +423,26 @@ def test_a_refusal_names_the_rule_what_is_missing_and_when_it_frees_up(against: 
 )
 def test_a_crossing_is_one_line_with_what_is_really_used(crossed: Standing, percent: int, words: str) -> None:
     assert crossing_text(crossed, percent) == words
+
+
+@pytest.mark.parametrize("more", [0, 2])
+def test_an_accepted_job_tells_every_limit_it_brings_near_its_end_the_fullest_first(more: int) -> None:
+    crossed = [
+        (videos(LimitKind.MEMBER, WEEK, 8, 4, rule=EVERYONE), 50),
+        (standing(LimitKind.MEMBER, DAY, 4_000_000, 3_870_000, rule=EVERYONE), 90),
+        (standing(LimitKind.OWN, MONTH, 4_000_000, 3_100_000), 75),
+    ]
+    crossed += [(standing(LimitKind.USER, DAY, 5_000_000, 2_600_000), 50)] * more
+
+    lines = opened_text(Opened(view(), standings=(), crossings=tuple(crossed)), None).split("\n")
+
+    told = [line for line in lines if "used" in line]
+    assert told[:3] == [
+        f"You have used 96 % of $4.00 today (rule for everyone); it starts again {AGAIN[DAY]}.",
+        f"You have used 77 % of $4.00 this month (your own limit); it starts again {AGAIN[MONTH]}.",
+        f"You have used 50 % of 8 videos this week (rule for everyone); it starts again {AGAIN[WEEK]}.",
+    ]
+    assert told[3:] == (["More limits are half used or more: `/video quota` shows them."] if more else [])
 
 
 @pytest.mark.parametrize(

@@ -42,24 +42,24 @@ REPLIES = [
     ),
     (
         ChannelRejected((1, 2, 3)),
-        "This server allows videos in other channels alone. Nothing was held.\nUse <#1>, <#2> or <#3>.",
+        "This server allows videos only in other channels. Nothing was held.\nUse <#1>, <#2> or <#3>.",
     ),
     (
         ChannelRejected(()),
-        "This server allows videos in other channels alone. Nothing was held.\nAsk a manager where.",
+        "This server allows videos only in other channels. Nothing was held.\nAsk a manager where.",
     ),
     (
         ChannelRejected(tuple(range(1, 13))),
-        "This server allows videos in other channels alone. Nothing was held.\n"
+        "This server allows videos only in other channels. Nothing was held.\n"
         "Use <#1>, <#2>, <#3>, <#4>, <#5>, <#6>, <#7>, <#8>, <#9>, <#10> and 2 more.",
     ),
     (
         RoleRejected((5,)),
-        "This server allows videos to members with certain roles alone. Nothing was held.\nYou need <@&5>.",
+        "This server allows videos only to members with certain roles. Nothing was held.\nYou need <@&5>.",
     ),
     (
         RoleRejected(()),
-        "This server allows videos to members with certain roles alone. Nothing was held.\nAsk a manager for one.",
+        "This server allows videos only to members with certain roles. Nothing was held.\nAsk a manager for one.",
     ),
     (
         QuoteGone(),
@@ -75,7 +75,7 @@ REPLIES = [
     ),
     (
         ChangeRejected(ChangeProblem.NO_GUILD),
-        "This works on a server alone. Nothing was changed.\nUse it in a channel of the server that you manage.",
+        "This works only on a server. Nothing was changed.\nUse it in a channel of the server that you manage.",
     ),
     (
         ChangeRejected(ChangeProblem.BAD_VALUE, "8k", option="resolutions", allowed=("720p", "1080p")),
@@ -105,9 +105,9 @@ REPLIES = [
     ),
     (
         ChangeRejected(ChangeProblem.BAD_PATTERN, r"(a)\1"),
-        "“\\(a\\)\\\\1” is no pattern that always runs fast. Nothing was changed.\n"
-        "Look-around such as `(?=a)`, back-references such as `\\1` and very large counts do not work; "
-        "write it without them (RE2 syntax).",
+        "“\\(a\\)\\\\1” is no pattern that can be used. Nothing was changed.\n"
+        "Close every bracket; look-around such as `(?=a)`, back-references such as `\\1` and very large counts do not "
+        "work (RE2 syntax).",
     ),
     (
         ChangeRejected(ChangeProblem.PATTERN_FITS_ALL, "a*"),

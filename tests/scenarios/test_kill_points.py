@@ -191,7 +191,7 @@ async def test_the_wire_runs_through_commits_and_requests_both_ways(tmp_path: Pa
     passed = [point.label for point in life.points]
     for name, sides in {
         "_apply for migrate": ("written, not committed", "committed"),
-        "Opens.open_job for VideoService.open": ("written, not committed", "committed"),
+        "Opens.open_job for VideoService._open": ("written, not committed", "committed"),
         "POST /api/v10/channels/*/messages": ("leaves", "answered"),
         "POST /api/v1/job/create": ("leaves", "answered", "read"),
         "GET /healthz": ("arrives", "handled"),
@@ -204,8 +204,8 @@ async def test_the_wire_runs_through_commits_and_requests_both_ways(tmp_path: Pa
 @pytest.mark.parametrize(
     ("label", "left", "posts"),
     [
-        ("Opens.open_job for VideoService.open: written, not committed", {}, 0),
-        ("Opens.open_job for VideoService.open: committed", {"a boat": "held"}, 0),
+        ("Opens.open_job for VideoService._open: written, not committed", {}, 0),
+        ("Opens.open_job for VideoService._open: committed", {"a boat": "held"}, 0),
         ("POST /api/v1/job/create: leaves", {"a boat": "submitting"}, 0),
         ("POST /api/v1/job/create: answered", {"a boat": "submitting"}, 1),
     ],

@@ -6,15 +6,20 @@ from bot.adapters.store.connections import Connections
 from bot.adapters.store.rows import ms, ms_or_none
 from bot.domain.job import CardFace, JobState, MessageRef
 
+# What was asked for in the meantime stays due.
 _SCHEDULE = """
 UPDATE jobs SET next_at_ms = :next_at_ms, slow = coalesce(:slow, slow)
-WHERE job_id = :job_id AND state = :state AND erased = 0
+WHERE job_id = :job_id AND state = :state AND erased = 0 AND NOT (delivery = 'due' AND :next_at_ms IS NULL)
 """
 _CARD_POSTED = """
 UPDATE jobs SET card_channel_id = :channel_id, card_message_id = :message_id, card_face = :face, card_count = 0
 WHERE job_id = :job_id
 """
-_CARD_SHOWN = "UPDATE jobs SET card_face = :face, card_count = 0 WHERE job_id = :job_id"
+# A video that was asked for again while its card was being edited is not shown any more.
+_CARD_SHOWN = """
+UPDATE jobs SET card_face = :face, card_count = 0
+WHERE job_id = :job_id AND NOT (delivery = 'due' AND :face IN ('delivered', 'kept'))
+"""
 _CARD_FAILED = "UPDATE jobs SET card_count = card_count + 1 WHERE job_id = :job_id"
 _PICTURES_POSTED = """
 UPDATE jobs SET pictures_channel_id = :channel_id, pictures_message_id = :message_id WHERE job_id = :job_id

@@ -11,7 +11,7 @@ from bot.adapters.store.grants import GRANT, grant_of
 from bot.adapters.store.moderation import BLOCK_COLUMNS, block_of
 from bot.adapters.store.opening import read_frame, read_standings
 from bot.adapters.store.standing import RULE_COLUMNS, rule_of
-from bot.domain.guild import PersonSettings
+from bot.domain.guild import PERSON_FIELDS, PersonSettings
 from bot.domain.guild_store import PersonFacts
 from bot.domain.quota import NOTICE_PERCENTS, LimitKind, Limits, Spender, Standing
 from bot.domain.windows import UTC_NAME, Windows, windows_at
@@ -20,8 +20,12 @@ PERSON = """
 SELECT user_id, confirm_above_microusd, day_microusd, week_microusd, month_microusd FROM people WHERE user_id = :user_id
 """
 _PUT_PERSON = """
-INSERT OR REPLACE INTO people (user_id, confirm_above_microusd, day_microusd, week_microusd, month_microusd)
-VALUES (:user_id, :confirm_above_microusd, :day_microusd, :week_microusd, :month_microusd)
+INSERT INTO people (user_id, {names}) VALUES (:user_id, {values}) ON CONFLICT DO UPDATE SET {changes}
+"""
+_FORGET_EMPTY = """
+DELETE FROM people
+WHERE user_id = :user_id
+    AND coalesce(confirm_above_microusd, day_microusd, week_microusd, month_microusd) IS NULL
 """
 # Rare, and the tables are small: no index is kept for these.
 RULES_OF = f"SELECT guild_id, {RULE_COLUMNS} FROM rules WHERE scope = 'member' AND subject_id = :user_id"  # noqa: S608
@@ -47,9 +51,19 @@ class People(Connections):
         rows = await self._rows(PERSON, {"user_id": user_id})
         return PersonSettings(*rows[0]) if rows else PersonSettings(user_id)
 
-    async def change_person(self, settings: PersonSettings) -> None:
-        is_empty = settings == PersonSettings(settings.user_id)
-        await self._change(DELETE_PERSON if is_empty else _PUT_PERSON, asdict(settings))
+    async def change_person(self, settings: PersonSettings, *, fields: frozenset[str] = PERSON_FIELDS) -> None:
+        names = sorted(fields & PERSON_FIELDS)
+        put = _PUT_PERSON.format(
+            names=", ".join(names),
+            values=", ".join(f":{name}" for name in names),
+            changes=", ".join(f"{name} = excluded.{name}" for name in names),
+        )
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute(put, asdict(settings))
+            db.execute(_FORGET_EMPTY, asdict(settings))
+
+        await self._write(work)
 
     async def facts_of(self, user_id: int) -> PersonFacts:
         values = {"user_id": user_id}

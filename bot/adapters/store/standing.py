@@ -25,16 +25,17 @@ from bot.domain.windows import UTC_NAME, TimeZone, Window, ends_at, windows_at
 
 _SETS = frozenset({"resolutions", "gateways", "ratios"})
 RULE_COLUMNS = ", ".join(("scope", "subject_id", *RULE_FIELDS))
-# The rules that apply to one person in one place.
-APPLYING = """
-guild_id = :guild_id AND (
-    scope IN ('everyone', 'pool')
-    OR (scope = 'channel' AND subject_id = :channel_id)
-    OR (scope = 'member' AND subject_id = :user_id)
-    OR (scope = 'role' AND subject_id IN (SELECT value FROM json_each(:role_ids)))
+# The rules that apply to one person in one place, each found by its key however many others there are.
+RULES_FOR = f"""
+SELECT json_group_array(json_array({RULE_COLUMNS})) FROM (
+    SELECT * FROM rules WHERE guild_id = :guild_id AND scope IN ('everyone', 'pool')
+    UNION ALL SELECT * FROM rules WHERE guild_id = :guild_id AND scope = 'channel' AND subject_id = :channel_id
+    UNION ALL SELECT * FROM rules WHERE guild_id = :guild_id AND scope = 'member' AND subject_id = :user_id
+    UNION ALL
+    SELECT rules.* FROM json_each(:role_ids)
+    CROSS JOIN rules ON guild_id = :guild_id AND scope = 'role' AND subject_id = value
 )
-"""
-RULES_FOR = f"SELECT json_group_array(json_array({RULE_COLUMNS})) FROM rules WHERE {APPLYING}"  # noqa: S608 - fixed text
+"""  # noqa: S608 - fixed text
 # Everything that limits one person in one place, in one row: the guild's zone, the person's own limits, the rules.
 FRAME = f"""
 SELECT

@@ -17,6 +17,8 @@ ALTER TABLE jobs ADD COLUMN guild_jobs_max INTEGER CHECK (guild_jobs_max >= 0);
 ALTER TABLE jobs ADD COLUMN gateways TEXT CHECK (gateways IS NULL OR json_valid(gateways));
 
 CREATE INDEX jobs_of_guild ON jobs (guild_id, created_at_ms);
+CREATE INDEX jobs_to_erase_in_guild ON jobs (guild_id, since_at_ms)
+    WHERE erased = 0 AND state IN ('stored', 'cancelled', 'failed', 'lost');
 CREATE INDEX jobs_by_time ON jobs (created_at_ms);
 
 CREATE TABLE guilds (
@@ -274,7 +276,10 @@ BEGIN
     SELECT RAISE(ABORT, 'what a hold took of a grant only returns') WHERE
         NEW.job_id != OLD.job_id OR NEW.position != OLD.position OR NEW.grant_id != OLD.grant_id
         OR NEW.amount_microusd != OLD.amount_microusd OR NEW.returned_microusd < OLD.returned_microusd
-        OR NEW.returned_microusd > (SELECT coalesce(sum(freed_microusd), 0) FROM ledger WHERE job_id = OLD.job_id);
+        OR NEW.returned_microusd + (
+            SELECT coalesce(sum(returned_microusd), 0) FROM grant_uses
+            WHERE job_id = OLD.job_id AND position != OLD.position
+        ) > (SELECT coalesce(sum(freed_microusd), 0) FROM ledger WHERE job_id = OLD.job_id);
 END;
 
 CREATE TRIGGER audit_writes_once
