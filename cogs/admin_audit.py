@@ -9,7 +9,7 @@ from bot.presentation.audit_entries import AUDIT_ID, PER_PAGE, audit_card
 from bot.presentation.card_age import opened_mark, require_fresh
 from bot.presentation.layout import Layout
 from cogs.answers import button_answer, private_answer
-from cogs.forms import custom_id_of
+from cogs.forms import custom_id_of, number_in
 from cogs.places import managed_guild_id
 
 
@@ -23,7 +23,7 @@ class AuditAdmin(commands.Cog):
     async def audit(self, interaction: discord.Interaction, member: discord.User | None = None) -> None:
         async with private_answer(interaction) as answer:
             user_id = member.id if member is not None else 0
-            mark = opened_mark(interaction.created_at)
+            mark = opened_mark(self._settings.now)
             await answer.show(await self._audit_page(interaction, before_id=0, user_id=user_id, mark=mark))
 
     @commands.Cog.listener("on_interaction")
@@ -33,8 +33,8 @@ class AuditAdmin(commands.Cog):
         if interaction.type is not discord.InteractionType.component or match is None:
             return
         async with button_answer(interaction) as answer:
-            require_fresh(match["opened"], interaction.created_at)
-            page = {"before_id": int(match["before_id"]), "user_id": int(match["user_id"])}
+            require_fresh(match["opened"], self._settings.now)
+            page = {"before_id": number_in(match["before_id"]), "user_id": number_in(match["user_id"])}
             await answer.show(await self._audit_page(interaction, **page, mark=match["opened"]))
 
     async def _audit_page(self, interaction: discord.Interaction, *, before_id: int, user_id: int, mark: str) -> Layout:

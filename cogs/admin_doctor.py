@@ -10,13 +10,10 @@ from discord.ext import commands
 from bot.domain.errors import ChangeProblem, ChangeRejected
 from bot.domain.guild_doctor import Diagnosis, GuildDoctor
 from bot.domain.request import Ask, Mode
-from bot.domain.rules import Rule, Scope
 from bot.presentation.guild_doctor import ChannelFacts, ServerFacts, doctor_card
 from cogs.answers import private_answer
-from cogs.places import managed_guild_id, missing_permissions, place_of
-
-# What a message of words needs.
-_WRITING = frozenset({"View Channel", "Send Messages", "Send Messages in Threads"})
+from cogs.gone import is_deleted
+from cogs.places import managed_guild_id, missing_permissions, missing_to_write, place_of
 
 
 class DoctorAdmin(commands.Cog):
@@ -47,7 +44,7 @@ def _server_facts(guild: discord.Guild, diagnosis: Diagnosis) -> ServerFacts:
         hidden=len(asked) - len(seen),
         gone_channel_ids=tuple(sorted(settings.channel_ids - {channel.id for channel in known})),
         gone_role_ids=tuple(sorted(role_id for role_id in settings.role_ids if guild.get_role(role_id) is None)),
-        gone_rules=tuple(rule for rule in diagnosis.rules if _is_gone(guild, rule)),
+        gone_rules=tuple(rule for rule in diagnosis.rules if is_deleted(guild, rule)),
         audit_missing=_audit_missing(audit),
     )
 
@@ -70,15 +67,5 @@ def _missing(channel: GuildChannel) -> Iterator[str]:
 def _audit_missing(channel: GuildChannel | discord.Thread | None) -> tuple[str, ...] | None:
     if isinstance(channel, discord.Thread):
         parent = channel.parent
-        missing = missing_permissions(_may(parent), in_thread=True) if parent is not None else ()
-    elif channel is not None:
-        missing = missing_permissions(_may(channel), in_thread=False)
-    else:
-        return None
-    return tuple(name for name in missing if name in _WRITING)
-
-
-def _is_gone(guild: discord.Guild, rule: Rule) -> bool:
-    if rule.scope is Scope.ROLE:
-        return guild.get_role(rule.subject_id) is None
-    return rule.scope is Scope.CHANNEL and guild.get_channel(rule.subject_id) is None
+        return missing_to_write(_may(parent), in_thread=True) if parent is not None else ()
+    return missing_to_write(_may(channel), in_thread=False) if channel is not None else None

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 
 import discord
-from discord import app_commands, ui
+from discord import app_commands
 from discord.ext import commands
 
 from bot.domain.errors import StoreFailed
@@ -16,7 +16,6 @@ from bot.presentation.card_age import opened_mark, require_fresh
 from bot.presentation.guild_jobs import (
     LISTED_STATES,
     LISTED_WORDS,
-    PAGE_ID,
     Listed,
     delivered_again_text,
     guild_job_choice,
@@ -27,6 +26,7 @@ from bot.presentation.guild_jobs import (
 from bot.presentation.layout import Layout
 from bot.presentation.words import message_link
 from cogs.answers import button_answer, private_answer
+from cogs.forms import number_in
 from cogs.member_names import MemberNames
 from cogs.options import CHOICES_MAX
 from cogs.places import managed_guild_id
@@ -56,13 +56,13 @@ class JobAdmin(commands.Cog):
             user_id = member.id if member is not None else None
             await answer.show(await self._jobs_page(interaction, Listed(state), user_id, opened, 0))
 
-    async def turn_jobs(
-        self, interaction: discord.Interaction, listed: Listed, user_id: int | None, opened: str, page: int
-    ) -> None:
+    async def turn_jobs(self, interaction: discord.Interaction, match: re.Match[str]) -> None:
         """Show a page of the list in the place of what the message shows."""
         async with button_answer(interaction) as answer:
-            require_fresh(opened, self._guild_jobs.now)
-            await answer.show(await self._jobs_page(interaction, listed, user_id, opened, page))
+            require_fresh(match["opened"], self._guild_jobs.now)
+            listed, user_id = Listed(match["listed"]), number_in(match["user_id"]) or None
+            page = await self._jobs_page(interaction, listed, user_id, match["opened"], int(match["page"]))
+            await answer.show(page)
 
     async def _jobs_page(
         self, interaction: discord.Interaction, listed: Listed, user_id: int | None, opened: str, page: int
@@ -137,28 +137,6 @@ class JobAdmin(commands.Cog):
             for job in jobs
         ]
         return [each for each in choices if wanted in each.name.casefold() or wanted in each.value][:CHOICES_MAX]
-
-
-def jobs_pages(cog: JobAdmin) -> type[ui.DynamicItem[ui.Button[Layout]]]:
-    """Return what turns the pages of the list, also of one shown before a restart."""
-
-    class PageButton(ui.DynamicItem[ui.Button[Layout]], template=PAGE_ID):
-        def __init__(self, button: ui.Button[Layout], match: re.Match[str]) -> None:
-            super().__init__(button)
-            self._match = match
-
-        @classmethod
-        async def from_custom_id(
-            cls, _interaction: discord.Interaction, item: ui.Item[Layout], match: re.Match[str], /
-        ) -> "PageButton":
-            return cls(ui.Button(custom_id=match[0]), match)
-
-        async def callback(self, interaction: discord.Interaction) -> None:
-            match = self._match
-            user_id = int(match["user_id"]) or None
-            await cog.turn_jobs(interaction, Listed(match["listed"]), user_id, match["opened"], int(match["page"]))
-
-    return PageButton
 
 
 def _is_refundable(job: GuildJob) -> bool:

@@ -4,17 +4,18 @@ import logging
 import re
 
 import discord
-from discord import ui
 from discord.ext import commands
 
 from bot.domain.clashes import ceilings
 from bot.domain.managing import ManagerService
 from bot.domain.rules import Rule, Scope
 from bot.presentation.admin import grant_ended_text, unblocked_text
-from bot.presentation.admin_lists import BUTTON_ID, List, blocks_card, grants_card, page_of, rules_card, words_card
+from bot.presentation.admin_lists import List, blocks_card, grants_card, page_of, rules_card, words_card
 from bot.presentation.card_age import opened_mark, require_fresh
 from bot.presentation.layout import Layout
 from cogs.answers import button_answer
+from cogs.forms import number_in
+from cogs.gone import is_deleted
 from cogs.places import managed_guild_id
 
 log = logging.getLogger(__name__)
@@ -28,23 +29,21 @@ class ListAdmin(commands.Cog):
     async def first_page(self, interaction: discord.Interaction, which: List) -> Layout:
         return await self._page(interaction, which, 0, opened_mark(self._managers.now))
 
-    async def turn_list(self, interaction: discord.Interaction, which: List, page: int, opened: str) -> None:
-        """Show a page of a list in the place of what the message shows."""
+    async def press(self, interaction: discord.Interaction, match: re.Match[str]) -> None:
+        """Show a page of a list in the place of what the message shows, or end what a button stands beside first."""
         async with button_answer(interaction) as answer:
+            which, page, opened = List(match["list"]), int(match["page"]), match["opened"]
             require_fresh(opened, self._managers.now)
-            await answer.show(await self._page(interaction, which, page, opened))
-
-    async def end(self, interaction: discord.Interaction, which: List, ended_id: int, page: int, opened: str) -> None:
-        """End a grant, or the block of a member; the list comes back with what became of it."""
-        async with button_answer(interaction) as answer:
-            require_fresh(opened, self._managers.now)
-            guild_id, actor_id = managed_guild_id(interaction), interaction.user.id
-            if which is List.GRANTS:
-                note = grant_ended_text(await self._managers.end_grant(ended_id, guild_id=guild_id, actor_id=actor_id))
-            else:
-                await self._managers.unblock(ended_id, guild_id=guild_id, actor_id=actor_id)
-                note = unblocked_text(ended_id)
+            note = await self._end(interaction, which, number_in(match["ends"])) if match["ends"] else ""
             await answer.show(await self._page(interaction, which, page, opened, note))
+
+    async def _end(self, interaction: discord.Interaction, which: List, ended_id: int) -> str:
+        """End a grant, or the block of a member; return what became of it."""
+        guild_id, actor_id = managed_guild_id(interaction), interaction.user.id
+        if which is List.GRANTS:
+            return grant_ended_text(await self._managers.end_grant(ended_id, guild_id=guild_id, actor_id=actor_id))
+        await self._managers.unblock(ended_id, guild_id=guild_id, actor_id=actor_id)
+        return unblocked_text(ended_id)
 
     async def _page(
         self, interaction: discord.Interaction, which: List, page: int, opened: str, note: str = ""
@@ -75,15 +74,7 @@ async def _is_gone(guild: discord.Guild | None, rule: Rule) -> bool:
     """Say whether the server certainly has the rule's subject no more. Only for a member Discord is asked."""
     if guild is None:
         return False
-    match rule.scope:
-        case Scope.ROLE:
-            return guild.get_role(rule.subject_id) is None
-        case Scope.CHANNEL:
-            return guild.get_channel(rule.subject_id) is None
-        case Scope.MEMBER:
-            return not await _is_member(guild, rule.subject_id)
-        case Scope.EVERYONE | Scope.POOL:
-            return False
+    return not await _is_member(guild, rule.subject_id) if rule.scope is Scope.MEMBER else is_deleted(guild, rule)
 
 
 async def _is_member(guild: discord.Guild, user_id: int) -> bool:
@@ -97,28 +88,3 @@ async def _is_member(guild: discord.Guild, user_id: int) -> bool:
     except (discord.HTTPException, OSError) as error:
         log.warning("member not looked up user_id=%s error=%s", user_id, type(error).__name__)
     return True
-
-
-def list_buttons(cog: ListAdmin) -> type[ui.DynamicItem[ui.Button[Layout]]]:
-    """Return what answers the buttons of the lists, also of one shown before a restart."""
-
-    class ListsButton(ui.DynamicItem[ui.Button[Layout]], template=BUTTON_ID):
-        def __init__(self, button: ui.Button[Layout], match: re.Match[str]) -> None:
-            super().__init__(button)
-            self._match = match
-
-        @classmethod
-        async def from_custom_id(
-            cls, _interaction: discord.Interaction, item: ui.Item[Layout], match: re.Match[str], /
-        ) -> "ListsButton":
-            return cls(ui.Button(custom_id=match[0]), match)
-
-        async def callback(self, interaction: discord.Interaction) -> None:
-            match = self._match
-            which, page, opened = List(match["list"]), int(match["page"]), match["opened"]
-            if match["ends"]:
-                await cog.end(interaction, which, int(match["ends"]), page, opened)
-            else:
-                await cog.turn_list(interaction, which, page, opened)
-
-    return ListsButton

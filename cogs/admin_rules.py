@@ -10,6 +10,7 @@ from discord import app_commands
 from bot.domain.act_words import rule_words
 from bot.domain.clashes import RuleView
 from bot.domain.errors import ChangeProblem, ChangeRejected, StoreFailed
+from bot.domain.guild import ID_MAX
 from bot.domain.request import DURATION_MAX_S, DURATION_MIN_S
 from bot.domain.rule_input import JOBS_MAX, VIDEOS_MAX, limit_from_text, names_from_text
 from bot.domain.rules import RULE_FIELDS, Rule, Scope
@@ -53,7 +54,6 @@ Jobs = app_commands.Range[int, 1, JOBS_MAX]
 Length = app_commands.Range[int, DURATION_MIN_S, DURATION_MAX_S]
 
 _CHOICE_CHARACTERS_MAX = 100
-_ID_MAX = 2**63 - 1
 _AMOUNT = "Dollars per {window}, such as 5 or 0.50; 0 or unlimited work, too. Default: as it was."
 _COUNT = "Paid videos per {window}. Default: as it was."
 _NAMES = "Which {things} are allowed, with commas. Default: as it was."
@@ -127,7 +127,7 @@ class RuleAdmin(ListAdmin):
     async def clear_rule(self, interaction: discord.Interaction, rule: str, limit: str | None = None) -> None:
         async with private_answer(interaction) as answer:
             guild_id, actor_id = managed_guild_id(interaction), interaction.user.id
-            cleared = _rule_of(rule)
+            cleared = _rule_of(rule, guild_id)
             field = None if limit is None else _FIELDS.get(limit.strip().casefold(), limit)
             left = await self._managers.clear_rule(
                 cleared.scope, cleared.subject_id, field=field, guild_id=guild_id, actor_id=actor_id
@@ -145,11 +145,11 @@ class RuleAdmin(ListAdmin):
             (_rule_choice(interaction.guild, view.rule), f"{view.rule.scope}:{view.rule.subject_id}")
             for view in await self._views(interaction)
         ]
-        return _fitting(rows, _named(typed))
+        return _fitting(rows, _named(typed, interaction.guild_id))
 
     @clear_rule.autocomplete("limit")
     async def _limits_there(self, interaction: discord.Interaction, typed: str) -> list[app_commands.Choice[str]]:
-        chosen = _named(str(interaction.namespace.rule or ""))
+        chosen = _named(str(interaction.namespace.rule or ""), interaction.guild_id)
         rows = [
             (f"{name}: {rule_words(_only(view.rule, field))}", name)
             for view in await self._views(interaction)
@@ -209,24 +209,25 @@ def _set(typed: str | None) -> frozenset[str] | None:
     return None if typed is None else names_from_text(typed)
 
 
-def _rule_of(value: str) -> Rule:
+def _rule_of(value: str, guild_id: int | None) -> Rule:
     """Return the empty rule that a choice of the list, or a mention, means.
 
     Raises:
         ChangeRejected: NO_RULE, it is no such choice.
     """
-    scope, _, subject_id = _named(value).partition(":")
+    scope, _, subject_id = _named(value, guild_id).partition(":")
     number = subject_id or "0"
-    is_id = number.isascii() and number.isdecimal() and len(number) <= 20 and int(number) <= _ID_MAX
+    is_id = number.isascii() and number.isdecimal() and len(number) <= 20 and int(number) <= ID_MAX
     if scope not in set(Scope) or not is_id:
         raise ChangeRejected(ChangeProblem.NO_RULE)
     return Rule(Scope(scope), int(number))
 
 
-def _named(typed: str) -> str:
+def _named(typed: str, guild_id: int | None) -> str:
     """Return a choice's value; Discord sends a mention typed into an option as ``<@123>``."""
     match = _MENTION.fullmatch(typed.strip())
-    return f"{_SCOPES[match['sign']]}:{match['id']}" if match else typed.strip().casefold()
+    value = f"{_SCOPES[match['sign']]}:{match['id']}" if match else typed.strip().casefold()
+    return f"{Scope.EVERYONE}:0" if value == f"{Scope.ROLE}:{guild_id}" else value
 
 
 def _only(rule: Rule, field: str) -> Rule:

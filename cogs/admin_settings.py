@@ -18,11 +18,9 @@ from bot.presentation.setting_words import changed_text, closed_channel_text, ga
 from bot.presentation.settings_view import FORM_ID, FORM_VALUE, GATEWAYS, SETTINGS_ID, Does, Page, SettingsView
 from cogs.answers import button_answer, private_answer
 from cogs.forms import chosen, custom_id_of, typed
+from cogs.gone import gone_of, require_here
 from cogs.options import CHOICES_MAX
-from cogs.places import managed_guild_id, missing_permissions
-
-# What a message of words needs; Discord shows the names.
-_WRITING = frozenset({"View Channel", "Send Messages"})
+from cogs.places import managed_guild_id, missing_to_write
 
 
 class SettingsAdmin(commands.Cog):
@@ -34,7 +32,7 @@ class SettingsAdmin(commands.Cog):
     async def settings(self, interaction: discord.Interaction) -> None:
         async with private_answer(interaction) as answer:
             choices = await self._settings.choices(managed_guild_id(interaction))
-            view = self._view(interaction, choices, opened_mark(interaction.created_at))
+            view = self._view(interaction, choices, opened_mark(self._settings.now))
             await answer.show(settings_card(view, Page.WHERE))
 
     @app_commands.command(name="time-zone", description="Set the time zone in which this server's limits begin anew.")
@@ -85,7 +83,7 @@ class SettingsAdmin(commands.Cog):
     async def _ask(self, interaction: discord.Interaction, match: re.Match[str]) -> None:
         """Show the form for a setting. A form must be the first answer, so nothing is deferred here."""
         try:
-            require_fresh(match["opened"], interaction.created_at)
+            require_fresh(match["opened"], self._settings.now)
             choices = await self._settings.choices(managed_guild_id(interaction))
         except VideoBotError as error:
             await interaction.response.send_message(error_reply(error), ephemeral=True)
@@ -96,7 +94,7 @@ class SettingsAdmin(commands.Cog):
     async def _take(self, interaction: discord.Interaction, match: re.Match[str]) -> None:
         """Take in what was typed; the card comes back with what became of it."""
         async with button_answer(interaction) as answer:
-            require_fresh(match["opened"], interaction.created_at)
+            require_fresh(match["opened"], self._settings.now)
             field = GuildField(match["what"])
             choices, note = await self._tried(interaction, Does.SET, field, [typed(interaction).get(FORM_VALUE, "")])
             await answer.show(settings_card(self._view(interaction, choices, match["opened"]), Page.MONEY, note))
@@ -104,7 +102,7 @@ class SettingsAdmin(commands.Cog):
     async def _press(self, interaction: discord.Interaction, match: re.Match[str]) -> None:
         """Do what a button or a list is for; the card comes back with what became of it."""
         async with button_answer(interaction) as answer:
-            require_fresh(match["opened"], interaction.created_at)
+            require_fresh(match["opened"], self._settings.now)
             does, what = Does(match["does"]), match["what"]
             choices, note = await self._tried(interaction, does, what, chosen(interaction))
             view = self._view(interaction, choices, match["opened"])
@@ -130,7 +128,7 @@ class SettingsAdmin(commands.Cog):
                 return await self._change(interaction, GuildField.PAUSED, [])
             case Does.TIDY:
                 field = GuildField(what)
-                gone = _gone(interaction.guild, await self._settings.choices(guild_id))
+                gone = gone_of(interaction.guild, (await self._settings.choices(guild_id)).settings)
                 choices = await self._settings.forget(guild_id, field, gone, actor_id=actor_id)
                 return choices, changed_text(field, choices, self._settings.offered)
             case Does.SET if what == GATEWAYS:
@@ -145,23 +143,14 @@ class SettingsAdmin(commands.Cog):
         self, interaction: discord.Interaction, field: GuildField, values: list[str]
     ) -> tuple[GuildChoices, str]:
         guild_id, actor_id = managed_guild_id(interaction), interaction.user.id
+        require_here(interaction.guild, field, values, (await self._settings.choices(guild_id)).settings)
         choices = await self._settings.change(guild_id, field, values, actor_id=actor_id)
         said = changed_text(field, choices, self._settings.offered)
         missing = _missing_in(interaction.guild, choices) if field is GuildField.AUDIT_CHANNEL else ()
         return choices, f"{said}\n{closed_channel_text(missing)}" if missing else said
 
     def _view(self, interaction: discord.Interaction, choices: GuildChoices, mark: str) -> SettingsView:
-        return SettingsView(choices, self._settings.offered, _gone(interaction.guild, choices), mark)
-
-
-def _gone(guild: discord.Guild | None, choices: GuildChoices) -> frozenset[int]:
-    """Return the chosen channels and roles that the guild has no more; none while the guild is not known."""
-    if guild is None or guild.unavailable:
-        return frozenset()
-    settings = choices.settings
-    channels = {*settings.channel_ids, *([settings.audit_channel_id] if settings.audit_channel_id else [])}
-    gone_channels = {each for each in channels if guild.get_channel_or_thread(each) is None}
-    return frozenset(gone_channels | {each for each in settings.role_ids if guild.get_role(each) is None})
+        return SettingsView(choices, self._settings.offered, gone_of(interaction.guild, choices.settings), mark)
 
 
 def _missing_in(guild: discord.Guild | None, choices: GuildChoices) -> tuple[str, ...]:
@@ -169,5 +158,4 @@ def _missing_in(guild: discord.Guild | None, choices: GuildChoices) -> tuple[str
     channel = guild.get_channel(choices.settings.audit_channel_id or 0) if guild is not None else None
     if guild is None or channel is None:
         return ()
-    missing = missing_permissions(channel.permissions_for(guild.me), in_thread=False)
-    return tuple(name for name in missing if name in _WRITING)
+    return missing_to_write(channel.permissions_for(guild.me), in_thread=False)

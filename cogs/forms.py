@@ -5,6 +5,9 @@ from typing import Any
 
 import discord
 
+from bot.domain.errors import ChangeProblem, ChangeRejected
+from bot.domain.guild import ID_MAX
+
 
 def typed(interaction: discord.Interaction) -> dict[str, str]:
     """Return the texts of a form's fields by their custom ids."""
@@ -22,6 +25,18 @@ def chosen(interaction: discord.Interaction) -> list[str]:
     """Return what was chosen from a list: values, or ids of channels and roles. A button has none."""
     data: Any = interaction.data or {}
     return [str(value) for value in data.get("values") or ()]
+
+
+def number_in(text: str) -> int:
+    """Return an id out of a custom id.
+
+    Raises:
+        ChangeRejected: CARD_TOO_OLD, no id is that large; no card of ours has it.
+    """
+    number = int(text or "0")
+    if number > ID_MAX:
+        raise ChangeRejected(ChangeProblem.CARD_TOO_OLD)
+    return number
 
 
 def _parts(component: Any) -> Iterator[dict[str, Any]]:

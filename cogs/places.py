@@ -8,6 +8,8 @@ from bot.domain.quota import Spender
 from bot.domain.request import Place
 from bot.presentation.words import message_link
 
+_WRITING = frozenset({"View Channel", "Send Messages", "Send Messages in Threads"})
+
 
 def place_of(interaction: discord.Interaction) -> Place:
     guild, channel, user = interaction.guild, interaction.channel, interaction.user
@@ -64,6 +66,11 @@ def missing_permissions(may: discord.Permissions, *, in_thread: bool) -> tuple[s
         "Read Message History": may.read_message_history,
     }
     return tuple(name for name, given in needs.items() if not given)
+
+
+def missing_to_write(may: discord.Permissions, *, in_thread: bool) -> tuple[str, ...]:
+    """Return what a message of words needs and the bot lacks."""
+    return tuple(name for name in missing_permissions(may, in_thread=in_thread) if name in _WRITING)
 
 
 def link_to(client: discord.Client, message: MessageRef, job: Job) -> str:

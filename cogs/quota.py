@@ -1,7 +1,5 @@
 """`/video quota`: what somebody may still spend, and the lower limits they set for themselves."""
 
-import re
-
 import discord
 from discord import app_commands, ui
 from discord.ext import commands
@@ -22,6 +20,7 @@ from bot.presentation.own_limits import (
 from bot.presentation.quota import quota_card
 from bot.presentation.replies import error_reply
 from cogs.answers import button_answer, private_answer
+from cogs.buttons import buttons_of
 from cogs.forms import typed
 from cogs.places import spender_at
 
@@ -74,18 +73,4 @@ class QuotaCommand(commands.Cog):
 def own_form_button(cog: QuotaCommand) -> type[ui.DynamicItem[ui.Button[Layout]]]:
     """Return what answers the buttons of the card, also of one shown before a restart."""
 
-    class OwnFormButton(ui.DynamicItem[ui.Button[Layout]], template=BUTTON_ID):
-        def __init__(self, button: ui.Button[Layout], form: Form) -> None:
-            super().__init__(button)
-            self._form = form
-
-        @classmethod
-        async def from_custom_id(
-            cls, _interaction: discord.Interaction, item: ui.Item[Layout], match: re.Match[str], /
-        ) -> "OwnFormButton":
-            return cls(ui.Button(custom_id=match[0]), Form(match["form"]))
-
-        async def callback(self, interaction: discord.Interaction) -> None:
-            await cog.show_own_form(interaction, self._form)
-
-    return OwnFormButton
+    return buttons_of(BUTTON_ID, lambda interaction, match: cog.show_own_form(interaction, Form(match["form"])))

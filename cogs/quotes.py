@@ -27,6 +27,7 @@ from bot.presentation.quotes import (
 )
 from bot.presentation.replies import limit_reply, reply
 from cogs.answers import PrivateAnswer, button_answer
+from cogs.buttons import buttons_of
 from cogs.places import link_to, place_of
 from cogs.quota import QuotaCommand
 
@@ -125,35 +126,11 @@ def _is_own(interaction: discord.Interaction) -> bool:
 
 def quote_button(cog: QuoteCards) -> type[ui.DynamicItem[ui.Button[Layout]]]:
     """Return what answers the buttons of a quote, also of one that a restart has forgotten."""
-
-    class QuoteButton(ui.DynamicItem[ui.Button[Layout]], template=re.compile(QUOTE_ID)):
-        def __init__(self, button: ui.Button[Layout], match: re.Match[str]) -> None:
-            super().__init__(button)
-            self._quote_id, self._choice = match["quote_id"], match["choice"]
-
-        @classmethod
-        async def from_custom_id(
-            cls, _interaction: discord.Interaction, item: ui.Item[Layout], match: re.Match[str], /
-        ) -> "QuoteButton":
-            return cls(ui.Button(custom_id=match[0]), match)
-
-        async def callback(self, interaction: discord.Interaction) -> None:
-            await cog.press(interaction, self._quote_id, self._choice)
-
-    return QuoteButton
+    return buttons_of(
+        re.compile(QUOTE_ID), lambda interaction, match: cog.press(interaction, match["quote_id"], match["choice"])
+    )
 
 
 def quota_button(cog: QuotaCommand) -> type[ui.DynamicItem[ui.Button[Layout]]]:
     """Return what answers the button that shows where somebody stands."""
-
-    class QuotaButton(ui.DynamicItem[ui.Button[Layout]], template=re.compile(QUOTA_ID)):
-        @classmethod
-        async def from_custom_id(
-            cls, _interaction: discord.Interaction, item: ui.Item[Layout], match: re.Match[str], /
-        ) -> "QuotaButton":
-            return cls(ui.Button(custom_id=match[0]))
-
-        async def callback(self, interaction: discord.Interaction) -> None:
-            await cog.show_quota(interaction)
-
-    return QuotaButton
+    return buttons_of(re.compile(QUOTA_ID), lambda interaction, _: cog.show_quota(interaction))

@@ -2,14 +2,14 @@
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import discord
-from discord import app_commands, ui
+from discord import app_commands
 from discord.ext import commands
 
-from bot.domain.errors import BindProblem, BindRejected, VideoBotError
+from bot.domain.binding import BindProblem, BindRejected
+from bot.domain.errors import VideoBotError
 from bot.domain.guild_choices import SettingsService
 from bot.domain.guild_doctor import GuildDoctor
 from bot.domain.guild_jobs import GuildJobService
@@ -17,10 +17,12 @@ from bot.domain.managing import ManagerService
 from bot.domain.operating import OperatorService
 from bot.domain.ports import CardView
 from bot.domain.reporting import ReportService
+from bot.presentation.admin_lists import BUTTON_ID as LIST_ID
+from bot.presentation.guild_jobs import PAGE_ID as JOBS_PAGE_ID
 from bot.presentation.layout import Layout
 from bot.presentation.replies import error_reply, reply
+from bot.presentation.unconfirmed import BUTTON_ID as UNCONFIRMED_ID
 from bot.presentation.unconfirmed import (
-    BUTTON_ID,
     FORM_ID,
     GATEWAY_JOB_ID,
     GATEWAY_JOB_ID_MAX,
@@ -34,13 +36,14 @@ from bot.presentation.unconfirmed import (
 )
 from cogs.admin_audit import AuditAdmin
 from cogs.admin_doctor import DoctorAdmin
-from cogs.admin_jobs import JobAdmin, jobs_pages
-from cogs.admin_lists import list_buttons
+from cogs.admin_jobs import JobAdmin
 from cogs.admin_members import MemberAdmin
 from cogs.admin_report import ReportAdmin
 from cogs.admin_rules import RuleAdmin
 from cogs.admin_settings import SettingsAdmin
 from cogs.answers import button_answer, private_answer
+from cogs.buttons import buttons_of
+from cogs.forms import custom_id_of, typed
 from cogs.member_names import MemberNames
 
 log = logging.getLogger(__name__)
@@ -90,7 +93,11 @@ class VideoAdminCog(
         self._reports = reports
         self._titles = titles
         self._reporting = set()
-        self._buttons = (_list_button(self), jobs_pages(self), list_buttons(self))
+        self._buttons = (
+            buttons_of(UNCONFIRMED_ID, self.press_unconfirmed),
+            buttons_of(JOBS_PAGE_ID, self.turn_jobs),
+            buttons_of(LIST_ID, self.press),
+        )
 
     async def cog_load(self) -> None:
         self._client.add_dynamic_items(*self._buttons)
@@ -102,6 +109,19 @@ class VideoAdminCog(
     async def unconfirmed(self, interaction: discord.Interaction) -> None:
         async with private_answer(interaction) as answer:
             await answer.show(await self._card(interaction.user.id))
+
+    async def press_unconfirmed(self, interaction: discord.Interaction, match: re.Match[str]) -> None:
+        """Answer a button of the list of unconfirmed jobs."""
+        job_id, page = match["job_id"] or "", int(match["page"])
+        match Does(match["does"]):
+            case Does.PAGE:
+                await self.turn_to(interaction, page)
+            case Does.ASK:
+                await self.ask(interaction, job_id, page)
+            case Does.CLOSE:
+                await self.close(interaction, job_id, page)
+            case Does.BIND:
+                await self.show_form(interaction, job_id, page)
 
     async def turn_to(self, interaction: discord.Interaction, page: int) -> None:
         """Show a page of the list in the place of what the message shows."""
@@ -140,9 +160,10 @@ class VideoAdminCog(
     async def bind(self, interaction: discord.Interaction, job_id: str, page: int) -> None:
         """Bind the typed id; the list comes back with what became of it."""
         async with button_answer(interaction) as answer:
-            actor_id, typed = interaction.user.id, _typed(interaction.data)
+            actor_id = interaction.user.id
+            gateway_job_id = typed(interaction).get(GATEWAY_JOB_ID, "")[:GATEWAY_JOB_ID_MAX].strip()
             try:
-                note = bound_text(await self._service.bind(job_id, typed, actor_id=actor_id), typed)
+                note = bound_text(await self._service.bind(job_id, gateway_job_id, actor_id=actor_id), gateway_job_id)
             except BindRejected as error:
                 note = reply(error)
             await answer.show(await self._card(actor_id, page, note))
@@ -150,8 +171,8 @@ class VideoAdminCog(
     @commands.Cog.listener()
     async def on_interaction(self, interaction: discord.Interaction) -> None:
         """Take the form in. discord.py itself knows only forms that it showed since its start."""
-        if interaction.type is discord.InteractionType.modal_submit and interaction.data is not None:
-            match = FORM_ID.fullmatch(str(interaction.data.get("custom_id")))
+        if interaction.type is discord.InteractionType.modal_submit:
+            match = FORM_ID.fullmatch(custom_id_of(interaction))
             if match is not None:
                 await self.bind(interaction, match["job_id"], int(match["page"]))
 
@@ -163,46 +184,3 @@ class VideoAdminCog(
     async def _find(self, job_id: str, actor_id: int) -> CardView | None:
         views = await self._service.unconfirmed(actor_id=actor_id)
         return next((view for view in views if view.job.job_id == job_id), None)
-
-
-def _list_button(cog: VideoAdminCog) -> type[ui.DynamicItem[ui.Button[Layout]]]:
-    """Return what answers the buttons of the list, also of one shown before a restart."""
-
-    class ListButton(ui.DynamicItem[ui.Button[Layout]], template=BUTTON_ID):
-        def __init__(self, button: ui.Button[Layout], match: re.Match[str]) -> None:
-            super().__init__(button)
-            self._does = Does(match["does"])
-            self._page = int(match["page"])
-            self._job_id = match["job_id"] or ""
-
-        @classmethod
-        async def from_custom_id(
-            cls, _interaction: discord.Interaction, item: ui.Item[Layout], match: re.Match[str], /
-        ) -> "ListButton":
-            return cls(ui.Button(custom_id=match[0]), match)
-
-        async def callback(self, interaction: discord.Interaction) -> None:
-            match self._does:
-                case Does.PAGE:
-                    await cog.turn_to(interaction, self._page)
-                case Does.ASK:
-                    await cog.ask(interaction, self._job_id, self._page)
-                case Does.CLOSE:
-                    await cog.close(interaction, self._job_id, self._page)
-                case Does.BIND:
-                    await cog.show_form(interaction, self._job_id, self._page)
-
-    return ListButton
-
-
-def _typed(data: Any) -> str:
-    """Return what stands in the form's one field, at most as long as the form allows; empty where it is not there."""
-    values = (part.get("value") for part in _parts(data) if part.get("custom_id") == GATEWAY_JOB_ID)
-    return str(next(values, ""))[:GATEWAY_JOB_ID_MAX].strip()
-
-
-def _parts(component: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(component, dict):
-        yield component
-        for inner in [*(component.get("components") or ()), component.get("component")]:
-            yield from _parts(inner)

@@ -2,7 +2,7 @@
 
 import logging
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -50,17 +50,23 @@ class LinearPatterns:
         return self._compiled(pattern) is not None
 
     def found(self, words: Sequence[BlockedWord], text: str) -> BlockedWord | None:
+        return next(self._found(words, text), None)
+
+    def every_found(self, words: Sequence[BlockedWord], text: str) -> list[BlockedWord]:
+        return list(self._found(words, text))
+
+    def _found(self, words: Sequence[BlockedWord], text: str) -> Iterator[BlockedWord]:
         """A pattern is looked for in the text as it was typed, and in its plain form."""
         folded = _fold(text)
+        edges = _edges(folded)
         forms = dict.fromkeys((text, _plain(text)))
         for word in words:
             if word.is_pattern:
                 compiled = self._compiled(word.text)
                 if compiled is not None and any(compiled.search(form) for form in forms):
-                    return word
-            elif _holds(folded, self._folded(word.text)):
-                return word
-        return None
+                    yield word
+            elif _holds(folded, self._folded(word.text), edges):
+                yield word
 
 
 def _compile(pattern: str) -> Any:
@@ -96,27 +102,34 @@ def _fold(text: str) -> str:
     return " ".join(_plain(_plain(text).casefold()).split())
 
 
-def _holds(text: str, word: str) -> bool:
-    """Say whether a folded text has the folded word as a whole word."""
+def _edges(text: str) -> list[int]:
+    """Return for each place in a text, its end too, the next one at which a word can begin or end: itself or later."""
+    continues = [False, *map(_continues, text), False]
+    edges = [len(text)] * (len(text) + 1)
+    for at in range(len(text) - 1, -1, -1):
+        edges[at] = edges[at + 1] if continues[at] and continues[at + 1] else at
+    return edges
+
+
+def _holds(text: str, word: str, edges: Sequence[int]) -> bool:
+    """Say whether a folded text with those edges has the folded word as a whole word."""
     at = text.find(word) if word else -1
     while at >= 0:
         end = at + len(word)
-        if _parts(text[at - 1 : at], word[0]) and _parts(word[-1], text[end : end + 1]):
+        if edges[at] == at and edges[end] == end:
             return True
-        at = text.find(word, at + 1)
+        # Not after its end: "a b a" stands at the end of "xa b a b a".
+        at = text.find(word, edges[at + 1])
     return False
-
-
-def _parts(left: str, right: str) -> bool:
-    """Say whether a word can end or begin between two characters; empty is the text's edge."""
-    return not (_continues(left) and _continues(right))
 
 
 def _continues(character: str) -> bool:
     """Say whether a character makes one word with a neighbour of its kind."""
-    if not character or _is_in(_UNSPACED, character):
+    if character.isascii():
+        return character == "_" or character.isalnum()
+    if _is_in(_UNSPACED, character):
         return False
-    return character == "_" or unicodedata.category(character)[0] in "LNM"
+    return unicodedata.category(character)[0] in "LNM"
 
 
 def _is_in(ranges: tuple[tuple[int, int], ...], character: str) -> bool:

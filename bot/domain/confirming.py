@@ -5,13 +5,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
+from bot.domain.binding import BindProblem
 from bot.domain.breakers import Breakers
-from bot.domain.errors import (
-    BindProblem,
-    GatewayUnavailable,
-    SubmissionRefused,
-    SubmissionUnconfirmed,
-)
+from bot.domain.errors import GatewayUnavailable, SubmissionRefused, SubmissionUnconfirmed
 from bot.domain.job import Attempt, Job, JobState
 from bot.domain.ports import Clock, Gateway, Reading
 from bot.domain.pricing import Idempotency

@@ -238,6 +238,7 @@ class ChangeProblem(StrEnum):
     BAD_VALUE = "bad_value"
     TWO_SUBJECTS = "two_subjects"
     CARD_TOO_OLD = "card_too_old"
+    NOT_HERE = "not_here"
 
 
 @dataclass(eq=False)
@@ -254,6 +255,10 @@ class QuoteGone(RequestRejected):
     """The quote has expired, or is somebody else's; nothing was held."""
 
 
+class NoSuchChoice(RequestRejected):
+    """The quote never had that choice; it may still be pressed. Nothing was held."""
+
+
 class QuotePressed(RequestRejected):
     """The quote was pressed before: its job is under way, or about to be. Nothing more was held."""
 
@@ -268,23 +273,6 @@ class QuoteChanged(RequestRejected):
 
 class NotAnOperator(RequestRejected):
     """Only operators may do this."""
-
-
-class BindProblem(StrEnum):
-    """Why a gateway job id cannot be bound to an unconfirmed job."""
-
-    NOT_UNCONFIRMED = "not_unconfirmed"
-    NOT_READABLE = "not_readable"
-    TAKEN = "taken"
-    OTHER_BILL = "other_bill"
-
-
-@dataclass(eq=False)
-class BindRejected(RequestRejected):
-    """The job stays as it is. `gateway_title` is where the id was looked up."""
-
-    problem: BindProblem
-    gateway_title: str
 
 
 class NotYourJob(RequestRejected):

@@ -10,6 +10,8 @@ from bot.domain.request import DURATION_DEFAULT_S, GATEWAY_AUTO, Mode, Resolutio
 from bot.domain.windows import TimeZone
 
 REASON_MAX = 200
+# What fits into a column of the database, as every id of Discord does.
+ID_MAX: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,11 @@ class Block:
     reason: str
     actor_id: int
     at: datetime
+
+
+# Together they take a second at most for the longest prompt.
+WORDS_MAX: Final = 200
+PATTERNS_MAX: Final = 50
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ import asyncio
 import zoneinfo
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from bot.domain.act_words import setting_subject
 from bot.domain.errors import ChangeProblem, ChangeRejected
-from bot.domain.guild import Act, AuditEntry, GuildField, GuildSettings
+from bot.domain.guild import ID_MAX, Act, AuditEntry, GuildField, GuildSettings
 from bot.domain.guild_store import GuildStore
 from bot.domain.money import amount_from_text
 from bot.domain.ports import Clock
@@ -17,8 +18,6 @@ from bot.domain.rules import Rule, Scope
 
 # What the machine itself calls its zone, and a zone that stands for none.
 _NO_PLACES = frozenset({"localtime", "Factory"})
-
-_ID_MAX = 2**63 - 1
 
 Value = str | int | bool | frozenset[int] | None
 
@@ -66,6 +65,10 @@ class SettingsService:
         self._wake = wake
         self._time_zones: tuple[str, ...] = ()
 
+    @property
+    def now(self) -> datetime:
+        return self._clock.now()
+
     async def choices(self, guild_id: int) -> GuildChoices:
         """Return what counts, with a change of the time zone that has happened already in its place."""
         settings = await self._store.guild(guild_id)
@@ -101,10 +104,15 @@ class SettingsService:
         return await self.choices(guild_id)
 
     async def forget(self, guild_id: int, field: GuildField, gone: frozenset[int], *, actor_id: int) -> GuildChoices:
-        """Take deleted channels or roles out of the allowed ones. Where none is left, all are allowed."""
-        settings = await self._store.guild(guild_id)
-        present = settings.channel_ids if field is GuildField.CHANNELS else settings.role_ids
-        return await self.change(guild_id, field, [str(each) for each in present - gone], actor_id=actor_id)
+        """Take deleted channels or roles out of the allowed ones. Where none is left, all are allowed.
+
+        Raises:
+            ChangeRejected: the field is neither; nothing was changed.
+        """
+        _one_of("setting", (GuildField.CHANNELS, GuildField.ROLES), field)
+        await self._store.forget_ids(field, gone, act=self._act(guild_id, actor_id))
+        self._wake()
+        return await self.choices(guild_id)
 
     async def set_paused(self, guild_id: int, *, paused: bool, actor_id: int) -> GuildChoices:
         """Stop or go on with new videos in this guild alone. Twice is as good as once."""
@@ -167,7 +175,7 @@ def _one_of(option: str, names: Sequence[str], text: str) -> str:
     return text
 
 
-def _number(field: GuildField, text: str, least: int = 1, most: int = _ID_MAX) -> int:
+def _number(field: GuildField, text: str, least: int = 1, most: int = ID_MAX) -> int:
     is_whole = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
     if not is_whole or not least <= int(text) <= most:
         option = setting_subject(field)

@@ -57,6 +57,10 @@ class GuildStore(Protocol):
         """Set one setting; None is its default. A time zone takes effect with the next month. The same value again
         changes nothing and leaves no audit entry."""
 
+    async def forget_ids(self, field: GuildField, ids: Collection[int], *, act: Act) -> GuildSettings:
+        """Take these out of the allowed channels or roles, whatever was chosen meanwhile; where none is left, all are
+        allowed."""
+
     async def every_retention(self) -> dict[int, int]:
         """Return the retention days of each guild that set some."""
 
@@ -96,7 +100,11 @@ class GuildStore(Protocol):
     async def block_of(self, *, user_id: int, guild_id: int, now: datetime) -> Block | None: ...
 
     async def add_word(self, text: str, *, is_pattern: bool, act: Act) -> bool:
-        """Add a word or pattern; False where that text is there already, be it as the other."""
+        """Add a word or pattern; False where that text is there already: in other letters, or as the other kind.
+
+        Raises:
+            ChangeRejected: TOO_MANY_WORDS, there are WORDS_MAX words or PATTERNS_MAX patterns; nothing was changed.
+        """
 
     async def remove_word(self, text: str, *, act: Act) -> bool: ...
 

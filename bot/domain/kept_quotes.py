@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from bot.domain.errors import QuoteGone, QuotePressed
+from bot.domain.guild import ID_MAX
 from bot.domain.ports import Clock
 from bot.domain.quota import Standing
 from bot.domain.quoting import Quote, after_hold
@@ -183,5 +184,12 @@ class KeptQuotes:
 
 
 def interaction_of(quote_id: str) -> int:
-    """Return the command that a quote belongs to."""
-    return int(quote_id.partition("-")[0])
+    """Return the command that a quote belongs to.
+
+    Raises:
+        QuoteGone: no command has such a number.
+    """
+    number = int(quote_id.partition("-")[0])
+    if number > ID_MAX:
+        raise QuoteGone
+    return number

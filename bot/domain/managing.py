@@ -1,5 +1,6 @@
 """What a guild's managers may decide of its members' spending: rules, grants, blocks and forbidden words."""
 
+import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +17,6 @@ from bot.domain.rule_input import known_names, reason_from_text, require_usable
 from bot.domain.rules import MONEY_FIELDS, RULE_FIELDS, UNLIMITED, VIDEO_FIELDS, Rule, Scope, personal_bound
 from bot.domain.spans import end_from_text
 
-WORDS_MAX: Final = 100
 WORD_CHARACTERS_MAX: Final = 100
 GRANT_DEFAULT: Final = "30d"
 
@@ -81,8 +81,8 @@ class ManagerService:
         Raises:
             ChangeRejected: nothing is said, or something that no rule can say.
         """
-        if change.scope is Scope.ROLE and change.subject_id == guild_id:
-            change = replace(change, scope=Scope.EVERYONE, subject_id=0)
+        scope, subject_id = _meant(change.scope, change.subject_id, guild_id)
+        change = replace(change, scope=scope, subject_id=subject_id)
         act = self._act(guild_id, actor_id)
         require_usable(change, self._gateways)
         rule = await self._store.set_rule(change, act=act)
@@ -94,11 +94,14 @@ class ManagerService:
     ) -> RuleView | None:
         """Let a rule say nothing about a field, None: about anything; return what is left of it.
 
+        The rule for the role @everyone is the one for everyone.
+
         Raises:
             ChangeRejected: there is no such field, or nothing was said about it.
         """
         if field is not None and field not in RULE_FIELDS:
             raise ChangeRejected(ChangeProblem.NO_RULE)
+        scope, subject_id = _meant(scope, subject_id, guild_id)
         act = self._act(guild_id, actor_id)
         fields = None if field is None else frozenset({field})
         if not await self._store.clear_rule(scope, subject_id, fields=fields, act=act):
@@ -173,22 +176,17 @@ class ManagerService:
             ChangeRejected: it is too long or blank, there already, one too many, or a pattern that cannot be run in
                 linear time or that every text fits.
         """
-        act, text = self._act(guild_id, actor_id), prompts.clean(typed)
-        words = await self._store.words(act.guild_id)
-        self._require_usable_word(text, words, is_pattern=is_pattern)
-        if not await self._store.add_word(text, is_pattern=is_pattern, act=act):
+        text = prompts.clean(typed)
+        self._require_usable_word(text, is_pattern=is_pattern)
+        if not await self._store.add_word(text, is_pattern=is_pattern, act=self._act(guild_id, actor_id)):
             raise ChangeRejected(ChangeProblem.WORD_THERE_ALREADY, text)
         return text
 
-    def _require_usable_word(self, text: str, words: list[BlockedWord], *, is_pattern: bool) -> None:
+    def _require_usable_word(self, text: str, *, is_pattern: bool) -> None:
         if not prompts.is_visible(text) or len(text) > WORD_CHARACTERS_MAX:
             raise ChangeRejected(
                 ChangeProblem.BAD_VALUE, text, option="text", allowed=(f"1 to {WORD_CHARACTERS_MAX} characters",)
             )
-        if len(words) >= WORDS_MAX:
-            raise ChangeRejected(ChangeProblem.TOO_MANY_WORDS, str(WORDS_MAX))
-        if any(word.text.casefold() == text.casefold() for word in words if word.is_pattern == is_pattern):
-            raise ChangeRejected(ChangeProblem.WORD_THERE_ALREADY, text)
         if is_pattern and not self._patterns.is_valid(text):
             raise ChangeRejected(ChangeProblem.BAD_PATTERN, text)
         if is_pattern and self._patterns.found([BlockedWord(text, True, 0, self.now)], ""):
@@ -207,8 +205,8 @@ class ManagerService:
 
     async def words_in(self, text: str, *, guild_id: int) -> list[BlockedWord]:
         """Return every forbidden word and pattern that a prompt holds."""
-        words, cleaned = await self.words(guild_id), prompts.clean(text)
-        return [word for word in words if self._patterns.found([word], cleaned)]
+        words = await self.words(guild_id)
+        return await asyncio.to_thread(self._patterns.every_found, words, prompts.clean(text))
 
     async def _end(self, typed: str, act: Act) -> datetime:
         settings = await self._store.guild(act.guild_id)
@@ -216,3 +214,8 @@ class ManagerService:
 
     def _act(self, guild_id: int, actor_id: int) -> Act:
         return Act(guild_id, actor_id, self.now, by_operator=actor_id in self._operator_ids())
+
+
+def _meant(scope: Scope, subject_id: int, guild_id: int) -> tuple[Scope, int]:
+    """Return whom a rule is for: the role @everyone has the guild's id."""
+    return (Scope.EVERYONE, 0) if (scope, subject_id) == (Scope.ROLE, guild_id) else (scope, subject_id)

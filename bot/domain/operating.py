@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Callable, Mapping
 
+from bot.domain.binding import BindProblem, BindRejected
 from bot.domain.confirming import Confirmer
-from bot.domain.errors import BindProblem, BindRejected, NotAnOperator
+from bot.domain.errors import NotAnOperator
 from bot.domain.job import Job, JobState
 from bot.domain.job_runner import JobRunner
 from bot.domain.job_views import JobViews

@@ -131,13 +131,19 @@ class Callbacks(Protocol):
 
 
 class Patterns(Protocol):
-    """Looks for what a guild's blocklist forbids, in time that grows only linearly with the text."""
+    """Looks for what a guild's blocklist forbids, in time that grows only linearly with the text.
+
+    A full blocklist may take a second, so that texts are looked through in a thread, not on the event loop.
+    """
 
     def is_valid(self, pattern: str) -> bool:
         """Say whether a pattern can be run in linear time."""
 
     def found(self, words: Sequence[BlockedWord], text: str) -> BlockedWord | None:
         """Return the first word or pattern that the text holds, None where it holds none."""
+
+    def every_found(self, words: Sequence[BlockedWord], text: str) -> list[BlockedWord]:
+        """Return all that the text holds."""
 
 
 class Measures(Protocol):

@@ -1,5 +1,6 @@
 """Checks and prices a request: against the guild's settings and rules, the gateways and every limit. Holds nothing."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -193,10 +194,11 @@ class Quoter:
 
     async def _check_words(self, ask: Ask, neutral: str, guild_id: int) -> None:
         words = await self._guild_store.words(guild_id)
-        texts = (neutral, prompts.clean(ask.negative_prompt or ""))
-        if words and any(self._patterns.found(words, text) for text in texts):
-            log.info("prompt refused by blocklist guild_id=%d user_id=%d", guild_id, ask.user_id)
-            raise WordRejected
+        texts = (neutral, prompts.clean(ask.negative_prompt or "")) if words else ()
+        for text in filter(None, texts):
+            if await asyncio.to_thread(self._patterns.found, words, text):
+                log.info("prompt refused by blocklist guild_id=%d user_id=%d", guild_id, ask.user_id)
+                raise WordRejected
 
     def _chosen(self, ask: Ask, ground: Ground) -> tuple[Options, Offer]:
         """Choose the gateway; defaults of the guild that stand in the way give way one by one."""

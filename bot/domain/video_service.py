@@ -13,6 +13,7 @@ from bot.domain.asking_first import AskingFirst
 from bot.domain.breakers import Breakers
 from bot.domain.errors import (
     DeliveryFailed,
+    NoSuchChoice,
     NotYourJob,
     QuoteGone,
     QuotePressed,
@@ -168,13 +169,13 @@ class VideoService:
         After a refusal the quote may be pressed again while its time lasts.
 
         Raises:
-            QuoteGone, QuotePressed: nothing more was held.
+            QuoteGone, QuotePressed, NoSuchChoice: nothing more was held.
             RequestRejected, StoreFailed, DeliveryFailed: nothing was held.
         """
         kept = await self._begin_press(quote_id, user_id)
         try:
             if choice >= len(kept.choices):
-                raise QuoteGone
+                raise NoSuchChoice
             answer = await self._use(kept, kept.choices[choice], place)
             self._kept.end(quote_id, Over.PRESSED)
             return answer

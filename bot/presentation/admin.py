@@ -1,12 +1,12 @@
 """What managers read after an act of theirs: what counts from now on, and what stands above it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from bot.domain.act_words import rule_words
 from bot.domain.clashes import AboveCap, AbovePool, BelowShorter, Ceiling, Clash, NothingCommon, RuleView
-from bot.domain.guild import Block, BlockedWord, Grant
-from bot.domain.managing import WORDS_MAX, Granted
+from bot.domain.guild import PATTERNS_MAX, WORDS_MAX, Block, BlockedWord, Grant
+from bot.domain.managing import Granted
 from bot.domain.money import show_usd
 from bot.domain.quota import LimitKind
 from bot.domain.rules import MONEY_FIELDS, VIDEO_FIELDS, Rule, Scope
@@ -186,5 +186,6 @@ def _shown(word: str) -> str:
     return harmless(f"“{word}”")
 
 
-def words_count_text(count: int) -> str:
-    return f"{count} of {WORDS_MAX} words and patterns"
+def words_count_text(words: Collection[BlockedWord]) -> str:
+    patterns = sum(word.is_pattern for word in words)
+    return f"{len(words) - patterns} of {WORDS_MAX} words, {patterns} of {PATTERNS_MAX} patterns"

@@ -123,7 +123,7 @@ def words_card(words: Sequence[BlockedWord], *, page: int, opened: str) -> Layou
     if not words:
         return boxed(Accent.GREY, text("The blocklist is empty. `/video-admin words add` fills it."))
     lines = [capital(word_words(word)) for word in page_of(words, page, per_page=WORDS_PER_PAGE)]
-    items: list[ui.Item[Layout]] = [text(f"**{words_count_text(len(words))}**", "", *lines)]
+    items: list[ui.Item[Layout]] = [text(f"**{words_count_text(words)}**", "", *lines)]
     items += _turning(List.WORDS, _within(page, words, WORDS_PER_PAGE), _pages(words, WORDS_PER_PAGE), opened)
     return boxed(Accent.GREY, *items)
 

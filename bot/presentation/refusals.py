@@ -11,6 +11,7 @@ from bot.domain.errors import (
     ChangeProblem,
     ChangeRejected,
     ChannelRejected,
+    NoSuchChoice,
     QuoteChanged,
     QuoteGone,
     QuotePressed,
@@ -97,7 +98,7 @@ _CHANGES: Final[Mapping[ChangeProblem, tuple[str, str]]] = {
         "Let it need at least one character: `+` instead of `*`.",
     ),
     ChangeProblem.TOO_MANY_WORDS: (
-        "The blocklist is full: {detail} words and patterns.",
+        "The blocklist is full: {detail}.",
         "Remove one first, or join several in a pattern such as `cats?|dogs?`.",
     ),
     ChangeProblem.BAD_TIME: (
@@ -107,6 +108,10 @@ _CHANGES: Final[Mapping[ChangeProblem, tuple[str, str]]] = {
     ChangeProblem.TWO_SUBJECTS: (
         "One rule is for one of them.",
         "Fill in `who`, `channel` or `pool`, or none of them for everyone.",
+    ),
+    ChangeProblem.NOT_HERE: (
+        "{typed} is not known as a channel or role of this server.",
+        "Choose another one; right after the bot's start, try again in a minute.",
     ),
     ChangeProblem.CARD_TOO_OLD: ("This card is older than 15 minutes.", "Open it again with its command."),
 }
@@ -186,6 +191,10 @@ def quote_gone(_: QuoteGone) -> str:
     return _not_held("This offer has expired, or is somebody else's.", "Ask again with `/video` for a new one.")
 
 
+def no_such_choice(_: NoSuchChoice) -> str:
+    return _not_held("This offer has no such choice.", "Press one of its buttons.")
+
+
 def quote_pressed(_: QuotePressed) -> str:
     return "This offer was taken already; its video is under way. Nothing more was held.\n`/video status` shows it."
 
@@ -196,7 +205,8 @@ def quote_changed(error: QuoteChanged) -> str:
 
 
 REFUSALS: Final = (
-    amount, change, blocked, word, channel, role, quote_gone, quote_pressed, quote_changed, period_reply,
+    amount, change, blocked, word, channel, role, quote_gone, no_such_choice, quote_pressed, quote_changed,
+    period_reply,
 )  # fmt: skip
 
 

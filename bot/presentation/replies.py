@@ -2,9 +2,8 @@
 
 from functools import singledispatch
 
+from bot.domain.binding import BindProblem, BindRejected
 from bot.domain.errors import (
-    BindProblem,
-    BindRejected,
     DeliveryFailed,
     DirectMessagesClosed,
     GatewayRejected,

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bot.adapters import patterns as patterns_module
 from bot.adapters.patterns import LinearPatterns
 from bot.domain.guild import BlockedWord
 
@@ -43,6 +44,8 @@ def finds(entry: BlockedWord, text: str) -> bool:
         ("@everyone!", "hello @everyone! there"),
         ("!!!", "hey!!! you"),
         ("c++", "in c++ now"),
+        ("a b a", "xa b a b a"),
+        ("aa", "aaa aa"),
     ],
 )
 def test_a_word_is_found_whole_in_any_script_and_case(blocked: str, text: str) -> None:
@@ -145,3 +148,21 @@ def test_a_pattern_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
         patterns.found([pattern("cats?"), pattern("dogs?")], "a cat")
 
     assert compiled == ["cats?", "dogs?"]
+
+
+def test_every_entry_that_fits_is_named() -> None:
+    boat, ship, paper = word("boat"), word("ship"), pattern("pap[e]r")
+
+    assert LinearPatterns().every_found([boat, ship, paper], "A paper boat") == [boat, paper]
+
+
+def test_where_words_can_begin_is_worked_out_once_for_the_whole_blocklist(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = []
+    continues = patterns_module._continues
+    monkeypatch.setattr(patterns_module, "_continues", lambda each: looked_at.append(each) or continues(each))
+    nasty = [word("a" * length) for length in range(1, 101)]
+
+    assert LinearPatterns().found(nasty, "a" * 5_000) is None
+
+    # It was twice at each place where each of the words might be.
+    assert len(looked_at) <= 3 * 5_000

@@ -265,6 +265,16 @@ async def test_one_limit_is_cleared_or_the_whole_rule(tmp_path: Path) -> None:
         )
 
 
+async def test_the_rule_for_everyone_is_cleared_by_its_role_too(tmp_path: Path) -> None:
+    async with scene_on(tmp_path) as scene:
+        await scene.say("quota set", day="1", longest=5)
+        role = f"<@&{scene.on.guild.id}>"
+
+        limits = await scene.boss.autocomplete(scene.on.channel, "video-admin quota clear", "limit", "", rule=role)
+        assert [choice["value"] for choice in limits] == ["day", "longest"]
+        assert (await scene.say("quota clear", rule=role)).startswith("The rule for everyone is gone.")
+
+
 async def test_what_no_list_showed_is_no_rule(tmp_path: Path) -> None:
     async with scene_on(tmp_path) as scene:
         for rule in ("nonsense", "role:x", "role:-1", "role:٣", "member:" + "9" * 21, f"member:{2**63}", ":", "pool"):
@@ -517,7 +527,7 @@ async def test_the_blocklist_is_shown_and_tested_by_managers(tmp_path: Path) -> 
 
         assert empty == "The blocklist is empty. `/video-admin words add` fills it."
         assert await scene.say("words show") == (
-            "**2 of 100 words and patterns**\nThe word “boat”\nThe pattern “p\\[ae\\]per+”"
+            "**1 of 200 words, 1 of 50 patterns**\nThe word “boat”\nThe pattern “p\\[ae\\]per+”"
         )
         assert await scene.say("words test", text="A PAPER boat") == (
             "This prompt would be refused: the word “boat” and the pattern “p\\[ae\\]per+”."

@@ -9,12 +9,15 @@ from typing import Any
 
 import discord
 import pytest
+from discord import ui
 
 from bot.adapters.discord.client import GallopBot
 from bot.domain.errors import StoreFailed
 from bot.domain.guild import Act, Defaults, GuildField, GuildSettings
 from bot.domain.request import Resolution
 from bot.domain.windows import TimeZone
+from bot.presentation.card_age import opened_mark
+from bot.presentation.layout import plain
 from tests.cogs.stage import Stage, shown, stage, texts
 
 DECEMBER = datetime(2026, 12, 1, tzinfo=UTC)
@@ -414,7 +417,7 @@ async def test_a_card_older_than_15_minutes_changes_nothing_whatever_is_pressed(
     async with scene_on(tmp_path) as scene:
         card, money = await scene.opened(), await scene.opened("Money and time")
         form = await scene.asked(money, "retention_days")
-        await scene.on.env.advance_time(901)
+        scene.on.clock.turn(901)
 
         answers = [
             await scene.choose(card, "channel_ids", scene.on.channel),
@@ -433,9 +436,9 @@ async def test_a_card_older_than_15_minutes_changes_nothing_whatever_is_pressed(
 async def test_a_press_does_not_make_a_card_younger(tmp_path: Path) -> None:
     async with scene_on(tmp_path) as scene:
         card = await scene.opened()
-        await scene.on.env.advance_time(600)
+        scene.on.clock.turn(600)
         card = await scene.press(card, "Defaults")
-        await scene.on.env.advance_time(600)
+        scene.on.clock.turn(600)
 
         answer = await scene.press(card, "Money and time")
 
@@ -560,6 +563,68 @@ async def test_the_pages_of_an_old_audit_are_not_turned(tmp_path: Path) -> None:
         for days in range(1, 8):
             await scene.change(GuildField.RETENTION, days)
         card = await scene.boss.slash(scene.on.channel, "video-admin audit")
-        await scene.on.env.advance_time(901)
+        scene.on.clock.turn(901)
 
         assert (await scene.press(card, "Older")).followups[0].content == TOO_OLD
+
+
+async def test_a_card_opened_before_the_clock_was_set_back_is_answered_no_more(tmp_path: Path) -> None:
+    async with scene_on(tmp_path) as scene:
+        card, audit = await scene.opened(), await scene.boss.slash(scene.on.channel, "video-admin audit")
+        assert said(audit)
+        scene.on.clock.set_back(120)
+
+        assert (await scene.press(card, "Pause")).followups[0].content == TOO_OLD
+        assert not (await scene.settings()).paused
+
+
+@pytest.mark.parametrize("what", ["channel_ids", "role_ids", "audit_channel_id"])
+async def test_a_channel_or_role_of_another_server_is_not_chosen(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with scene_on(tmp_path) as scene:
+        other = scene.on.env.create_guild()
+        foreign = other.create_role("theirs") if what == "role_ids" else other.create_text_channel("theirs")
+        card = await scene.opened("Money and time" if what == "audit_channel_id" else "")
+        before = await scene.settings()
+        monkeypatch.setattr("cogs.admin_settings.chosen", lambda _: [str(foreign.id)])
+
+        answer = await scene.choose(card, what)
+
+        assert said(answer)[:2] == [
+            f"“{foreign.id}” is not known as a channel or role of this server. Nothing was changed.",
+            "Choose another one; right after the bot's start, try again in a minute.",
+        ]
+        assert await scene.settings() == before
+
+
+async def test_a_deleted_channel_may_stay_among_the_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with scene_on(tmp_path) as scene:
+        await scene.change(GuildField.CHANNELS, frozenset({123}))
+        monkeypatch.setattr("cogs.admin_settings.chosen", lambda _: ["123", str(scene.on.channel.id)])
+
+        card = await scene.opened()
+        await scene.boss.select(card.response, [], custom_id=lists(card)[0]["custom_id"])
+
+        assert (await scene.settings()).channel_ids == {123, scene.on.channel.id}
+
+
+@pytest.mark.parametrize("forged", ["{0}:0", "0:{0}"])
+async def test_a_page_of_the_audit_that_cannot_be_is_answered(tmp_path: Path, forged: str) -> None:
+    async with scene_on(tmp_path) as scene:
+        custom_id = f"gallop:audit:{forged.format(2**63)}:{opened_mark(scene.on.clock.now())}"
+
+        assert await answer_to(scene, custom_id) == TOO_OLD
+
+
+@pytest.mark.parametrize("forged", [f"gallop:list:grants:0:{2**63}:{{0}}", f"gallop:guild-jobs:{{0}}:{2**63}:all:0"])
+async def test_a_button_of_a_list_that_cannot_be_is_answered(tmp_path: Path, forged: str) -> None:
+    async with scene_on(tmp_path) as scene:
+        assert await answer_to(scene, forged.format(opened_mark(scene.on.clock.now()))) == TOO_OLD
+
+
+async def answer_to(scene: Scene, custom_id: str) -> str:
+    """Press a button that somebody forged; return what is said beside it."""
+    forged = plain(ui.ActionRow(ui.Button(label="Forged", custom_id=custom_id)))
+    message = await scene.on.bot.get_channel(scene.on.channel.id).send(view=forged)
+    return (await scene.boss.click(message, label="Forged")).followups[0].content

@@ -251,6 +251,40 @@ async def test_somebody_else_cannot_press_it(tmp_path: Path) -> None:
         assert await job_count(on) == 1
 
 
+async def forged(on: Stage, custom_id: str) -> Any:
+    """Press a button with a custom id of somebody's own making; return the answer."""
+    copied = plain(ui.ActionRow(ui.Button(label="Make it", custom_id=custom_id)))
+    copy = await on.bot.get_channel(on.channel.id).send(view=copied)
+    return await on.member.click(copy, label="Make it")
+
+
+async def test_a_choice_that_the_offer_never_had_leaves_it_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with asking(tmp_path) as on:
+        card = await on.slash("text", **DEAR)
+        press_choice = on.service.press
+        monkeypatch.setattr(on.service, "press", lambda quote_id, _, **more: press_choice(quote_id, 9, **more))
+
+        answer = await press(on, card, "Make it for $2.29")
+
+        assert (
+            answer.followups[0].content == "This offer has no such choice. Nothing was held.\nPress one of its buttons."
+        )
+        assert labels(card) == FOUR_CHOICES
+        monkeypatch.undo()
+        await press(on, card, "Make it for $2.29")
+        assert await job_count(on) == 1
+
+
+@pytest.mark.parametrize("choice", ["0", "cancel"])
+async def test_an_offer_whose_number_cannot_be_is_none(tmp_path: Path, choice: str) -> None:
+    async with asking(tmp_path) as on:
+        answer = await forged(on, f"gallop:quote:{2**63}-0:{choice}")
+
+        assert answer.followups[0].content.startswith("This offer has expired, or is somebody else's.")
+
+
 async def test_after_a_restart_the_card_says_that_the_offer_has_expired(tmp_path: Path) -> None:
     async with asking(tmp_path) as on:
         card = await on.slash("text", **DEAR)

@@ -1,7 +1,7 @@
 """What must hold whatever happens: sums of our own over the database's rows, against what gateways and people saw."""
 
 import sqlite3
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -9,8 +9,10 @@ from bot.domain.job import FINAL_STATES, MOVES, JobState
 from bot.domain.ports import Progress
 from bot.domain.quota import Limits, Spender
 from bot.domain.store import Store
-from bot.domain.windows import windows_at
 from tests.domain.stateful_edges import Channel, TrueGateway, Work
+from tests.domain.stateful_judge import Judge
+from tests.domain.stateful_quotas import Moment, Stand
+from tests.domain.world import OPERATOR
 from tests.fakes import FakeClock
 
 _TASK_LIFE_MS = 86_400_000
@@ -40,16 +42,17 @@ class Books:
     def __init__(self, db: sqlite3.Connection) -> None:
         self.jobs = {row["job_id"]: row for row in db.execute("SELECT * FROM jobs ORDER BY rowid")}
         self.entries = {tuple(row) for row in db.execute("SELECT * FROM ledger")}
-        self.money = {row["job_id"]: row for row in db.execute("SELECT * FROM money")}
+        self.moment = Moment(db)
+        self.money = {row["job_id"]: row for row in self.moment.money}
         self.attempts = db.execute("SELECT * FROM attempts ORDER BY job_id, number").fetchall()
         self._committed = db.execute("SELECT * FROM committed").fetchall()
+        self._used = db.execute("SELECT * FROM used").fetchall()
         self._moves = db.execute("SELECT * FROM moves").fetchall()
-        self._noted_holds = db.execute("SELECT * FROM holds").fetchall()
 
     def attempts_of(self, job_id: str) -> list[sqlite3.Row]:
         return [attempt for attempt in self.attempts if attempt["job_id"] == job_id]
 
-    def check(self, *, limits: Limits, truth: Truth, before: "Books | None") -> None:
+    def check(self, *, limits: Limits, truth: Truth, judge: Judge, before: "Books | None") -> None:
         self._check_moves(before)
         for job_id in self.jobs:
             self._check_hold(job_id)
@@ -59,14 +62,18 @@ class Books:
         )
         assert len(self.entries) == entries_in_money, "an entry without its hold"
         self._check_limits(limits)
-        self._check_projection()
+        kept = {(s, i, w): [used, on_hold] for s, i, w, used, on_hold in self._committed if used or on_hold}
+        assert kept == {key: sums for key, sums in self.moment.committed.items() if any(sums)}
+        judge.check_used(self.moment, self._used)
+        judge.check_grants(self.moment)
         for (call, job_id), count in truth.channel.posted.items():
-            assert call == "edit_card" or count == 1, f"{call} {count} times for {job_id}"
+            deleted = call == "post_video" and job_id in truth.channel.deleted
+            assert call == "edit_card" or count == (not deleted), f"{call} {count} times for {job_id}"
 
     def _check_moves(self, before: "Books | None") -> None:
         for was, became, is_paused in self._moves:
             assert JobState(became) in MOVES[JobState(was)], f"{was} -> {became}"
-            assert became != "submitting" or not is_paused, "submitted while paused"
+            assert became != "submitting" or not is_paused, "submitted while paused or blocked"
         if before is None:
             return
         assert before.entries <= self.entries, "the ledger is append-only"
@@ -88,6 +95,7 @@ class Books:
             assert released is None
             assert 0 < settled <= held
             assert refunded is None or 0 < refunded <= settled
+            assert refunded is None or money["by_operator"] == (money["refunded_by"] == OPERATOR)
             return
         assert settled is None, f"{job['state']} and settled"
         assert refunded is None, f"{job['state']} and refunded"
@@ -133,7 +141,7 @@ class Books:
                 assert job["state"] not in {"unconfirmed", "lost"}, f"refused, and {job['state']}"
 
     def _check_limits(self, limits: Limits) -> None:
-        """No hold was made past a limit, and nothing since has raised what people and guilds have used.
+        """Nothing that comes after a hold raises what people and guilds have used of the operator's ceilings.
 
         The bot's month counts what was billed for its resolved jobs, and all open holds. When a hold is made that is
         within the limit, exactly. Later a bill may be above its hold (the price is then out of use): so much may be
@@ -145,54 +153,17 @@ class Books:
             "guild_month": limits.guild_month_microusd,
             "bot_month": limits.bot_month_microusd,
         }
-        for name, top in tops.items():
-            used_at_holds = max((row[name] for row in self._noted_holds), default=0)
-            assert top is None or used_at_holds <= top, f"{name}: {used_at_holds} of {top} with a hold"
-            used = max(self._used(name).values(), default=0)
-            assert top is None or used <= top, f"{name}: {used} of {top}"
-
-    def _used(self, name: str) -> Counter[tuple[object, ...]]:
         used: Counter[tuple[object, ...]] = Counter()
         for job_id, row in self.money.items():
-            if name == "bot_month":
-                billed = sum(attempt["billed_microusd"] or 0 for attempt in self.attempts_of(job_id))
-                used[row["month"],] += row["held"] if row["is_open"] else min(billed, row["held"])
-            elif name == "user_day":
-                used[row["user_id"], row["day"]] += row["used"]
-            elif name == "user_month":
-                used[row["user_id"], row["month"]] += row["used"]
-            elif row["guild_id"] is not None:
-                used[row["guild_id"], row["month"]] += row["used"]
-        return used
-
-    def _check_projection(self) -> None:
-        """What the schema keeps of each window is what the entries sum up to."""
-        expected: defaultdict[tuple[str, int, str], list[int]] = defaultdict(lambda: [0, 0])
-
-        def count(subject: str, subject_id: int | None, window: str, used: int, on_hold: int) -> None:
-            if subject_id is not None:
-                expected[subject, subject_id, window][0] += used
-                expected[subject, subject_id, window][1] += on_hold
-
-        for row in self.money.values():
-            on_hold = row["held"] if row["is_open"] else 0
-            count("user", row["user_id"], row["day"], row["used"], on_hold)
-            count("user", row["user_id"], row["month"], row["used"], on_hold)
-            count("guild", row["guild_id"], row["month"], row["used"], on_hold)
-            count("bot", 0, "open", on_hold, on_hold)
-        for month, billed in self.billed_by_month().items():
-            count("bot", 0, month, billed, 0)
-        kept = {(s, i, w): [used, on_hold] for s, i, w, used, on_hold in self._committed if used or on_hold}
-        assert kept == {key: sums for key, sums in expected.items() if any(sums)}
-
-    def billed_by_month(self) -> Counter[str]:
-        """What gateways billed for resolved jobs, as far as the bot knows."""
-        billed: Counter[str] = Counter()
-        for attempt in self.attempts:
-            money = self.money.get(attempt["job_id"])
-            if money is None or not money["is_open"]:
-                billed[attempt["month"]] += attempt["billed_microusd"] or 0
-        return billed
+            used["user_day", row["user_id"], row["day"]] += row["spent"]
+            used["user_month", row["user_id"], row["month"]] += row["spent"]
+            if row["guild_id"] is not None:
+                used["guild_month", row["guild_id"], row["month"]] += row["spent"]
+            billed = sum(attempt["billed_microusd"] or 0 for attempt in self.attempts_of(job_id))
+            used["bot_month", row["month"]] += row["held"] if row["is_open"] else min(billed, row["held"])
+        for key, microusd in used.items():
+            top = tops[str(key[0])]
+            assert top is None or microusd <= top, f"{key}: {microusd} of {top}"
 
     def paid_by_month(self) -> Counter[str]:
         """What people paid: settled less refunded."""
@@ -201,30 +172,24 @@ class Books:
             paid[row["month"]] += 0 if row["is_open"] else row["used"]
         return paid
 
-    async def check_store(self, store: Store, *, limits: Limits, people: Iterable[int], clock: FakeClock) -> None:
+    async def check_store(self, store: Store, *, limits: Limits, spenders: Iterable[Spender], clock: FakeClock) -> None:
         """What the store says of itself is what the rows sum up to."""
         now = clock.now()
-        windows = windows_at(now)
         counts = await store.counts()
         states = Counter((JobState(job["state"]), job["gateway"]) for job in self.jobs.values())
         assert dict(counts.jobs) == dict(states)
         on_hold = [row["held"] for row in self.money.values() if row["is_open"]]
         assert (counts.holds, counts.on_hold_microusd) == (len(on_hold), sum(on_hold))
-        guild_ids = {job["guild_id"] for job in self.jobs.values()} - {None}
-        for user_id in people:
-            for guild_id in guild_ids or {None}:
-                standings = await store.standings(Spender(user_id, guild_id), limits=limits, now=now)
-                used = [self._used("user_day")[user_id, windows.day], self._used("user_month")[user_id, windows.month]]
-                used += [self._used("guild_month")[guild_id, windows.month]] if guild_id else []
-                used += [self.billed_by_month()[windows.month] + sum(on_hold)]
-                assert [standing.committed for standing in standings] == used
+        for spender in spenders:
+            standings = [Stand.of(each) for each in await store.standings(spender, limits=limits, now=now)]
+            assert Counter(standings) == Counter(self.moment.stands(spender, limits, now))
         for book in await store.books():
             money = self.money.get(book.job_id)
             figures = (book.held_microusd, book.settled_microusd, book.released_microusd, book.refunded_microusd)
             names = ("held", "settled", "released", "refunded")
             assert figures == tuple(money[name] or 0 if money else 0 for name in names)
         paid = self.paid_by_month()
-        for month, billed in self.billed_by_month().items():
+        for month, billed in self.moment.billed_by_month().items():
             assert await store.loss_microusd(month=month) == billed - paid[month]
 
     def check_end(self, truth: Truth) -> int:
@@ -251,14 +216,14 @@ class Books:
                 assert booked == billed, f"{job['state']}: booked {booked}, billed {billed}"
         paid = sum(self.paid_by_month().values())
         billed = sum(work.bill_microusd(now) for work in truth.works())
-        assert sum(self.billed_by_month().values()) - paid == billed - paid + possible
+        assert sum(self.moment.billed_by_month().values()) - paid == billed - paid + possible
         return billed - paid + possible
 
     def _check_told(self, job: sqlite3.Row, truth: Truth) -> None:
         job_id = job["job_id"]
         assert job["delivery"] != "due", f"{job_id} is not delivered"
         if job["delivery"] == "posted":
-            assert truth.channel.posted["post_video", job_id] == 1
+            assert truth.channel.posted["post_video", job_id] == (job_id not in truth.channel.deleted)
             assert job["card_face"] == "delivered"
         elif job["delivery"] == "given_up":
             assert job["card_face"] == "kept"

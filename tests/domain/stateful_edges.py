@@ -12,7 +12,6 @@ from enum import Enum, StrEnum, auto
 from pathlib import Path
 
 from bot.adapters.store.migrate import prepare
-from bot.adapters.store.sqlite import SqliteStore
 from bot.adapters.store.writer import GroupCommit, Writer
 from bot.domain.errors import (
     DeliveryFailed,
@@ -27,48 +26,29 @@ from bot.domain.job import Attempt, JobState, MessageRef
 from bot.domain.ports import Accepted, CardView, Progress, Reading
 from bot.domain.pricing import Capabilities, Idempotency
 from bot.domain.telling import DELIVERY_GIVEN_UP_AFTER_S
+from tests.domain.stateful_judge import Judge, JudgedStore
+from tests.domain.stateful_quotas import MONEY
 from tests.fakes import FakeClock, FakeGateway, FakeMessenger
 
-# What the connection that writes notes beside the bot's own tables: every move, and where each limit stood when a hold
-# was made. It is part of the same transactions, so that what is undone is not noted either.
-_WITNESS = """
+# What the connection that writes notes beside the bot's own tables: every move, and who was paused or blocked at it. It
+# is part of the same transactions, so that what is undone is not noted either.
+_WITNESS = f"""
 CREATE TEMP TABLE moves (was, became, is_paused);
 CREATE TEMP TRIGGER note_moves AFTER UPDATE OF state ON main.jobs WHEN NEW.state != OLD.state
 BEGIN
-    INSERT INTO moves VALUES (OLD.state, NEW.state, EXISTS (SELECT 1 FROM main.switches WHERE name = 'paused'));
-END;
-CREATE TEMP VIEW money AS
-SELECT hold.job_id, hold.user_id, hold.guild_id, hold.day, hold.month,
-    hold.amount_microusd AS held,
-    settle.amount_microusd AS settled,
-    release.amount_microusd AS released,
-    refund.amount_microusd AS refunded,
-    settle.job_id IS NULL AND release.job_id IS NULL AS is_open,
-    iif(
-        settle.job_id IS NULL AND release.job_id IS NULL,
-        hold.amount_microusd,
-        coalesce(settle.amount_microusd, 0) - coalesce(refund.amount_microusd, 0)
-    ) AS used
-FROM main.ledger AS hold
-LEFT JOIN main.ledger AS settle ON settle.job_id = hold.job_id AND settle.kind = 'settle'
-LEFT JOIN main.ledger AS release ON release.job_id = hold.job_id AND release.kind = 'release'
-LEFT JOIN main.ledger AS refund ON refund.job_id = hold.job_id AND refund.kind = 'refund'
-WHERE hold.kind = 'hold';
-CREATE TEMP TABLE holds (job_id, user_day, user_month, guild_month, bot_month);
-CREATE TEMP TRIGGER note_holds AFTER INSERT ON main.ledger WHEN NEW.kind = 'hold'
-BEGIN
-    INSERT INTO holds VALUES (
-        NEW.job_id,
-        (SELECT sum(used) FROM money WHERE user_id = NEW.user_id AND day = NEW.day),
-        (SELECT sum(used) FROM money WHERE user_id = NEW.user_id AND month = NEW.month),
-        iif(NEW.guild_id IS NULL, 0, (SELECT sum(used) FROM money WHERE guild_id = NEW.guild_id AND month = NEW.month)),
-        (SELECT sum(held) FROM money WHERE is_open) + (
-            SELECT coalesce(sum(billed_microusd), 0) FROM main.attempts JOIN money USING (job_id)
-            WHERE attempts.month = NEW.month AND NOT is_open
+    INSERT INTO moves VALUES (
+        OLD.state,
+        NEW.state,
+        EXISTS (SELECT 1 FROM main.switches WHERE name = 'paused')
+        OR EXISTS (SELECT 1 FROM main.guilds WHERE guild_id = NEW.guild_id AND paused)
+        OR EXISTS (
+            SELECT 1 FROM main.blocks WHERE guild_id = NEW.guild_id AND user_id = NEW.user_id
+                AND (until_ms IS NULL OR until_ms > NEW.submitted_at_ms)
         )
     );
 END;
-"""
+CREATE TEMP VIEW money AS {MONEY};
+"""  # noqa: S608 - fixed text
 
 
 class Turns:
@@ -92,6 +72,7 @@ class Disk:
     def __init__(self, clock: FakeClock, turns: Turns) -> None:
         self._clock = clock
         self._turns = turns
+        self.judge = Judge()
         self.good_writes = 0
         self.failing_writes = 0
         self.failing_reads = 0
@@ -101,6 +82,7 @@ class Disk:
         self.failures = 0
         self.failed_at = -1.0
         self.db: sqlite3.Connection
+        self.reading: sqlite3.Connection
 
     @property
     def is_faulty(self) -> bool:
@@ -113,7 +95,7 @@ class Disk:
     def check_written(self, attempt: Attempt) -> JobState:
         """What leaves is written down, with its very bytes, and its price is set aside. Return the job's state."""
         sql = """
-        SELECT jobs.state, price.held, price.is_open FROM jobs
+        SELECT jobs.*, price.held, price.is_open FROM jobs
         JOIN attempts USING (job_id) LEFT JOIN money AS price USING (job_id)
         WHERE job_id = ? AND number = ? AND idempotency_key = ? AND body = ?
         """
@@ -122,6 +104,7 @@ class Disk:
         assert row["state"] in {"submitting", "unconfirmed"}, f"sent while {row['state']}"
         assert attempt.price_microusd == 0 or row["is_open"], "sent without a hold"
         assert attempt.price_microusd <= (row["held"] or 0), "sent at more than its hold"
+        self.judge.check_submission(row, attempt.gateway, db=self.db, now=self._clock.now())
         return JobState(row["state"])
 
     @contextmanager
@@ -145,6 +128,7 @@ class Disk:
             if self.dies_in < 0:
                 self.dies_in, self.is_dead = None, True
         if not self.is_dead or self.dies_committed:
+            self.judge.commits += 1
             db.commit()
         await self._come()
 
@@ -167,7 +151,7 @@ class Disk:
             await asyncio.Event().wait()
 
     @asynccontextmanager
-    async def open_store(self, path: Path) -> AsyncIterator[SqliteStore]:
+    async def open_store(self, path: Path) -> AsyncIterator[JudgedStore]:
         """Open the real store with its real writer, without threads; leaving it writes nothing more."""
         prepare(path, busy_timeout_s=0)
         # Nothing here outlives the machine, so that nothing need be forced to the disk.
@@ -177,11 +161,11 @@ class Disk:
         ):
             db.row_factory = reading.row_factory = sqlite3.Row
             db.executescript("PRAGMA foreign_keys = ON; PRAGMA synchronous = OFF;" + _WITNESS)
-            self.db = db
+            self.db, self.reading = db, reading
             writer = Writer(_Inline(db, self), db, busy_timeout_s=0, observe=None)
             serving = asyncio.create_task(writer.serve())
             try:
-                yield SqliteStore(writer, _Inline(reading, self))
+                yield JudgedStore(writer, _Inline(reading, self), self.judge)
             finally:
                 serving.cancel()
                 await asyncio.gather(serving, return_exceptions=True)
@@ -421,7 +405,8 @@ class Silence:
 class Channel(FakeMessenger):
     """Discord, as far as messages of jobs go: it counts each one that is truly there.
 
-    `refused`: jobs of which a message was refused for good, or failed when telling is given up.
+    `refused`: jobs of which a message was refused for good, or failed when telling is given up. `deleted`: jobs whose
+    video somebody has deleted from the channel, and that was not posted again.
     """
 
     def __init__(self, clock: FakeClock, turns: Turns) -> None:
@@ -432,6 +417,7 @@ class Channel(FakeMessenger):
         self.posted: Counter[tuple[str, str]] = Counter()
         self.shown: dict[str, str] = {}
         self.refused: set[str] = set()
+        self.deleted: set[str] = set()
         self._messages: dict[tuple[str, str], MessageRef] = {}
 
     async def _answer(self, call: str, view: CardView, *, look_first: bool) -> MessageRef:
@@ -442,6 +428,7 @@ class Channel(FakeMessenger):
         key = (f"explain {view.job.face}" if call == "explain" else call, view.job.job_id)
         if not refused and not (look_first and key in self._messages):
             self.posted[key] += 1
+            self.deleted -= {view.job.job_id} if call == "post_video" else set()
             self._messages[key] = MessageRef(view.job.channel_id, sum(self.posted.values()))
         await self._turns.take()
         if fault is not None:
@@ -450,6 +437,13 @@ class Channel(FakeMessenger):
                 self.refused.add(view.job.job_id)
             raise DeliveryFailed("no answer", permanent=fault.permanent)
         return self._messages[key]
+
+    def delete_video(self, job_id: str) -> None:
+        """Somebody deletes the message; `posted` counts what is there."""
+        key = ("post_video", job_id)
+        if self._messages.pop(key, None) is not None:
+            self.posted[key] = 0
+            self.deleted.add(job_id)
 
     async def knock(self, *, user_id: int, prompt: str, key: str) -> MessageRef:
         if self.faults["knock"]:

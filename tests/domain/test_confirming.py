@@ -2,9 +2,8 @@
 
 import pytest
 
+from bot.domain.binding import BindProblem, BindRejected
 from bot.domain.errors import (
-    BindProblem,
-    BindRejected,
     GatewayUnavailable,
     NotAnOperator,
     Refusal,

@@ -243,3 +243,24 @@ async def test_an_act_knows_who_did_it_and_when(scene: Scene) -> None:
     [entry] = await scene.service.audit(GUILD, before_id=None, limit=9, user_id=None)
     assert (entry.kind, entry.actor_id, entry.at) == (ActKind.SETTING_CHANGED, MANAGER, scene.clock.now())
     assert await scene.service.audit(OTHER_GUILD, before_id=None, limit=9, user_id=None) == []
+
+
+@pytest.mark.parametrize("setting", [GuildField.CHANNELS, GuildField.ROLES])
+async def test_what_another_manager_chooses_meanwhile_is_not_forgotten_with_the_deleted(
+    scene: Scene, setting: GuildField
+) -> None:
+    await scene.change(setting, "9")
+
+    await asyncio.gather(
+        scene.service.forget(GUILD, setting, frozenset({9}), actor_id=MANAGER), scene.change(setting, "5")
+    )
+
+    settings = (await scene.service.choices(GUILD)).settings
+    assert settings.channel_ids | settings.role_ids == {5}
+
+
+async def test_only_channels_and_roles_are_forgotten(scene: Scene) -> None:
+    with pytest.raises(ChangeRejected):
+        await scene.service.forget(GUILD, GuildField.PAUSED, frozenset({9}), actor_id=MANAGER)
+
+    assert await scene.acts() == []

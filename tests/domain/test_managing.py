@@ -108,6 +108,17 @@ async def test_the_role_everyone_is_the_rule_for_everyone(desk: Desk) -> None:
     view = await desk.set(Scope.ROLE, GUILD, day_microusd=1_000_000)
 
     assert view.rule == Rule(Scope.EVERYONE, day_microusd=1_000_000)
+    assert await desk.clear(Scope.ROLE, GUILD) is None
+    assert await desk.service.rules(GUILD) == []
+
+
+async def test_of_the_role_everyone_one_limit_is_cleared_and_the_rest_returned(desk: Desk) -> None:
+    await desk.set(day_microusd=1_000_000, week_videos=3)
+
+    left = await desk.clear(Scope.ROLE, GUILD, "week_videos")
+
+    assert left is not None
+    assert left.rule == Rule(Scope.EVERYONE, day_microusd=1_000_000)
 
 
 async def test_two_managers_at_once_lose_nothing(desk: Desk) -> None:
@@ -408,14 +419,28 @@ async def test_what_would_be_a_bad_pattern_is_a_fine_word(desk: Desk) -> None:
     assert await desk.add(" (?=a)\x00 ") == "(?=a)"
 
 
-async def test_the_hundred_and_first_word_is_refused(desk: Desk) -> None:
-    for number in range(100):
-        await desk.add(f"word{number}")
+@pytest.mark.parametrize(("is_pattern", "most", "says"), [(False, 200, "200 words"), (True, 50, "50 patterns")])
+async def test_of_words_and_of_patterns_there_are_only_so_many_also_when_added_at_once(
+    desk: Desk, is_pattern: bool, most: int, says: str
+) -> None:
+    for number in range(most - 2):
+        await desk.add(f"entry{number}", is_pattern=is_pattern)
 
-    with pytest.raises(ChangeRejected) as refused:
-        await desk.add("one more")
+    answers = await asyncio.gather(
+        *(desk.add(f"more{number}", is_pattern=is_pattern) for number in range(5)), return_exceptions=True
+    )
 
-    assert (refused.value.problem, refused.value.detail) == (ChangeProblem.TOO_MANY_WORDS, "100")
+    refusals = [answer for answer in answers if isinstance(answer, ChangeRejected)]
+    assert [(each.problem, each.detail) for each in refusals] == [(ChangeProblem.TOO_MANY_WORDS, says)] * 3
+    assert len(await desk.service.words(GUILD)) == most
+    assert await desk.add("the other", is_pattern=not is_pattern)
+
+
+async def test_a_word_in_other_letters_is_the_same_also_when_added_at_once(desk: Desk) -> None:
+    answers = await asyncio.gather(desk.add("boat"), desk.add("BOAT"), return_exceptions=True)
+
+    assert [isinstance(answer, ChangeRejected) for answer in answers] == [False, True]
+    assert [word.text for word in await desk.service.words(GUILD)] == ["boat"]
 
 
 async def test_a_test_names_every_word_and_pattern_that_fits(desk: Desk) -> None:

@@ -1,12 +1,15 @@
 """What a guild decided counts for the very next command: each rule refuses, and defaults fill in what nobody gave."""
 
+import asyncio
 import logging
+import threading
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from bot.adapters.patterns import LinearPatterns
 from bot.domain.errors import (
     Blocked,
     ChannelRejected,
@@ -381,3 +384,28 @@ class TestInLine:
 
             assert len(w.gateway.submitted) == 2
             assert (await w.job(opened)).charged_microusd == PRICE
+
+
+@pytest.mark.parametrize("reads", ["request", "test of words"])
+async def test_the_loop_goes_on_while_a_blocklist_is_looked_through(tmp_path, monkeypatch, reads):
+    async with world(tmp_path) as w:
+        await w.managers.add_word("gun", is_pattern=False, guild_id=7, actor_id=900)
+        loop, begun, may_end = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+        def slow(found):
+            def look(*arguments):
+                loop.call_soon_threadsafe(begun.set)
+                # On the loop itself nobody could let it end.
+                assert may_end.wait(timeout=2)
+                return found(*arguments)
+
+            return look
+
+        for name in ("found", "every_found"):
+            monkeypatch.setattr(LinearPatterns, name, slow(getattr(LinearPatterns, name)))
+        looking = w.service.request(w.ask()) if reads == "request" else w.managers.words_in("a gun", guild_id=7)
+        running = asyncio.create_task(looking)
+        async with asyncio.timeout(5):
+            await begun.wait()
+            may_end.set()
+            assert await running

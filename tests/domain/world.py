@@ -49,6 +49,32 @@ LIMITS = Limits(5_000_000, 50_000_000, 100_000_000, 200_000_000)
 _INTERACTIONS = itertools.count(1_000)
 
 
+class Threads:
+    """Lets the loop go on, and sleeps while only threads work: SQLite's hand their results back to the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._hand_back = loop.call_soon_threadsafe
+        self._handed_back = asyncio.Event()
+        loop.call_soon_threadsafe = self._hand_back_and_tell
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe = self._hand_back
+
+    def _hand_back_and_tell(self, callback, *arguments, context=None) -> asyncio.Handle:
+        handle = self._hand_back(callback, *arguments, context=context)
+        self._hand_back(self._handed_back.set)
+        return handle
+
+    async def go_on(self) -> None:
+        """Let the next callbacks run; where there are none, wait until a thread hands something back."""
+        if self._loop._ready:  # asyncio's own queue: it has no public name
+            await asyncio.sleep(0)
+        else:
+            self._handed_back.clear()
+            await self._handed_back.wait()
+
+
 class World:
     """One life of the process. What outlives it (`store` file, gateway, messages) is handed to the next."""
 
@@ -237,8 +263,8 @@ class World:
     async def settle(self) -> None:
         """Let everything happen that can happen without the clock."""
         async with asyncio.timeout(10):
-            while not self._running.done() and not self._is_at_rest():  # noqa: ASYNC110 - see below
-                await asyncio.sleep(0)
+            while not self._running.done() and not self._is_at_rest():
+                await self._threads.go_on()
         if self._running.done() and not self._running.cancelled():
             self._running.result()
 
@@ -262,6 +288,7 @@ class World:
 
     @asynccontextmanager
     async def alive(self) -> AsyncIterator["World"]:
+        self._threads = Threads(asyncio.get_running_loop())
         self._running = asyncio.create_task(self.runner.run())
         try:
             await self.settle()
@@ -269,6 +296,7 @@ class World:
         finally:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
+            self._threads.close()
 
 
 @asynccontextmanager

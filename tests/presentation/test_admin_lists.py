@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from bot.domain.clashes import Ceiling, view_of
-from bot.domain.guild import REASON_MAX, Block, BlockedWord, Grant
-from bot.domain.managing import WORD_CHARACTERS_MAX, WORDS_MAX
+from bot.domain.guild import PATTERNS_MAX, REASON_MAX, WORDS_MAX, Block, BlockedWord, Grant
+from bot.domain.managing import WORD_CHARACTERS_MAX
 from bot.domain.money import AMOUNT_MAX_MICROUSD
 from bot.domain.quota import Caps, LimitKind, Limits
 from bot.domain.request import RATIOS
@@ -120,7 +120,7 @@ def words(count: int) -> list[BlockedWord]:
     [
         (lambda page: grants_card(grants(11), page=page, opened=MARK, note="x" * 200), 3),
         (lambda page: blocks_card(blocks(11), page=page, opened=MARK, note="x" * 200), 3),
-        (lambda page: words_card(words(WORDS_MAX), page=page, opened=MARK), 7),
+        (lambda page: words_card(words(WORDS_MAX + PATTERNS_MAX), page=page, opened=MARK), 17),
     ],
     ids=["grants", "blocks", "words"],
 )

@@ -184,7 +184,7 @@ def test_one_of_the_roles_is_enough() -> None:
     )
 
 
-@pytest.mark.parametrize(("seconds", "fresh"), [(0, True), (900, True), (901, False), (-60, True)])
+@pytest.mark.parametrize(("seconds", "fresh"), [(0, True), (900, True), (901, False), (-60, True), (-61, False)])
 def test_a_card_is_answered_for_15_minutes(seconds: int, fresh: bool) -> None:
     now = datetime.fromtimestamp(NOW.timestamp() + seconds, UTC)
     if fresh:
@@ -192,6 +192,11 @@ def test_a_card_is_answered_for_15_minutes(seconds: int, fresh: bool) -> None:
     else:
         with pytest.raises(ChangeRejected):
             require_fresh(MARK, now)
+
+
+def test_a_card_of_the_far_future_is_none_of_ours() -> None:
+    with pytest.raises(ChangeRejected):
+        require_fresh("z" * 9, NOW)
 
 
 @pytest.mark.parametrize("moment", [NOW, datetime.fromtimestamp(0, UTC), datetime(2200, 1, 1, tzinfo=UTC)])

@@ -115,8 +115,8 @@ REPLIES = [
         "Let it need at least one character: `+` instead of `*`.",
     ),
     (
-        ChangeRejected(ChangeProblem.TOO_MANY_WORDS, "100"),
-        "The blocklist is full: 100 words and patterns. Nothing was changed.\n"
+        ChangeRejected(ChangeProblem.TOO_MANY_WORDS, "200 words"),
+        "The blocklist is full: 200 words. Nothing was changed.\n"
         "Remove one first, or join several in a pattern such as `cats?|dogs?`.",
     ),
     (

@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from bot.domain import errors
+from bot.domain.binding import BindProblem, BindRejected
 from bot.domain.errors import (
-    BindProblem,
-    BindRejected,
     DirectMessagesClosed,
     GatewayRejected,
     NotAnOperator,

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -35,6 +35,10 @@ _SET: Final[Mapping[GuildField, str]] = {
     field: f"UPDATE guilds SET {field.value} = :value WHERE guild_id = :guild_id"  # noqa: S608 - fixed text
     for field in GuildField
 } | {GuildField.TIME_ZONE: _SET_TIME_ZONE, GuildField.AUDIT_CHANNEL: _SET_AUDIT_CHANNEL}
+_IDS: Final[Mapping[GuildField, Callable[[GuildSettings], frozenset[int]]]] = {
+    GuildField.CHANNELS: lambda settings: settings.channel_ids,
+    GuildField.ROLES: lambda settings: settings.role_ids,
+}
 EVERY_RETENTION = "SELECT guild_id, retention_days FROM guilds WHERE retention_days IS NOT NULL"
 
 RULES = f"SELECT {RULE_COLUMNS} FROM rules WHERE guild_id = :guild_id"  # noqa: S608 - fixed text
@@ -56,6 +60,12 @@ class Guilds(Connections):
 
     async def change_guild(self, field: GuildField, value: SettingValue, *, act: Act) -> GuildSettings:
         return await self._write(lambda db: _change_guild(db, field, value, act))
+
+    async def forget_ids(self, field: GuildField, ids: Collection[int], *, act: Act) -> GuildSettings:
+        def work(db: sqlite3.Connection) -> GuildSettings:
+            return _change_guild(db, field, _IDS[field](_read_settings(db, act.guild_id)).difference(ids), act)
+
+        return await self._write(work)
 
     async def every_retention(self) -> dict[int, int]:
         return {guild_id: days for guild_id, days in await self._rows(EVERY_RETENTION)}

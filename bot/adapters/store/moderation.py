@@ -9,7 +9,8 @@ from bot.adapters.store.audit import record
 from bot.adapters.store.connections import Connections
 from bot.adapters.store.rows import at, at_or_none, kept, ms, ms_or_none
 from bot.domain.act_words import block_words
-from bot.domain.guild import Act, ActKind, Block, BlockedWord
+from bot.domain.errors import ChangeProblem, ChangeRejected
+from bot.domain.guild import PATTERNS_MAX, WORDS_MAX, Act, ActKind, Block, BlockedWord
 
 BLOCK_COLUMNS = "user_id, until_ms, reason, actor_id, at_ms"
 _HOLDS = "coalesce(until_ms, :now_ms + 1) > :now_ms"
@@ -71,8 +72,12 @@ class Moderation(Connections):
         values = {**_about(act), "word": text, "is_pattern": is_pattern}
 
         def work(db: sqlite3.Connection) -> bool:
-            if db.execute(_WORD, values).fetchone():
+            there = [(word, bool(kind)) for word, kind, *_ in db.execute(WORDS, values)]
+            if any(word == text or (word.casefold(), kind) == (text.casefold(), is_pattern) for word, kind in there):
                 return False
+            if sum(kind == is_pattern for _, kind in there) >= (PATTERNS_MAX if is_pattern else WORDS_MAX):
+                full = f"{PATTERNS_MAX} patterns" if is_pattern else f"{WORDS_MAX} words"
+                raise ChangeRejected(ChangeProblem.TOO_MANY_WORDS, full)
             db.execute(_ADD_WORD, values)
             record(db, ActKind.WORD_ADDED, act, subject=text, after=_kind_of_word(is_pattern))
             return True
