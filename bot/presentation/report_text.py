@@ -23,7 +23,8 @@ from bot.presentation.words import DOT, counted
 BEING_MADE = "The report is being made already; it comes in the other answer."
 NOT_SENT = "Discord did not take the report just now. Try again in a minute."
 TOO_LARGE = "Discord does not take files as large as this report's here. Ask for fewer days."
-INSTALL_PLOTS = "`pip install 'gallop[plots]'`, or `make plots` in Gallop's folder"
+# Gallop is on no index: its name there may be anybody's.
+INSTALL_PLOTS = "`make plots` in Gallop's folder installs it"
 _ROWS_MAX = 15
 _MENTIONS_MAX = 5
 _NO_PICTURE = {

@@ -173,7 +173,7 @@ async def test_a_period_or_dates_can_be_asked_for(tmp_path: Path, options: Any, 
 
 
 @pytest.mark.parametrize(
-    ("why", "words"), [(NoPicture.NOT_INSTALLED, "pip install 'gallop[plots]'"), (NoPicture.FAILED, "the log says why")]
+    ("why", "words"), [(NoPicture.NOT_INSTALLED, "`make plots`"), (NoPicture.FAILED, "the log says why")]
 )
 async def test_without_a_picture_the_rest_comes(tmp_path: Path, why: NoPicture, words: str) -> None:
     async with scene(tmp_path) as (on, boss):

@@ -166,7 +166,6 @@ def test_a_card_of_nothing_says_nothing_was_spent() -> None:
 @pytest.mark.parametrize(
     ("files", "why_none", "words"),
     [
-        ((JSON_NAME, CSV_NAME), NoPicture.NOT_INSTALLED, "pip install 'gallop[plots]'"),
         ((JSON_NAME, CSV_NAME), NoPicture.NOT_INSTALLED, "make plots"),
         ((JSON_NAME, CSV_NAME), NoPicture.FAILED, "could not be drawn"),
         ((PICTURE_NAME, JSON_NAME, "report.csv.zip"), None, "comes packed"),
