@@ -70,6 +70,7 @@ async def test_a_hint_for_no_job_changes_nothing(store):
 async def test_a_lost_job_whose_video_came_late_is_not_looked_at_again(store):
     job = await open_in(store, JobState.LOST)
     assert await store.store_late_video(job.job_id, video=VIDEO, now=NOW)
+    assert await store.give_up_delivery(job.job_id, now=NOW)
     await store.schedule(job.job_id, state=JobState.LOST, next_at=None)
     await hint(store, job, LATER)
 

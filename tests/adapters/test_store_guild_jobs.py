@@ -94,9 +94,7 @@ async def test_a_job_is_shown_with_its_money_and_without_its_prompt(store):
     assert job.request.prompt not in repr(shown)
 
 
-@pytest.mark.parametrize(
-    ("sql", "index"), [(GUILD_JOBS, "jobs_of_guild"), (TO_ERASE_IN_GUILD, "jobs_to_erase_in_guild")]
-)
+@pytest.mark.parametrize(("sql", "index"), [(GUILD_JOBS, "jobs_of_guild"), (TO_ERASE_IN_GUILD, "jobs_to_erase")])
 async def test_a_guilds_jobs_are_read_by_an_index_and_in_its_order(store, tmp_path, sql, index):
     with sqlite3.connect(tmp_path / "gallop.db") as db:
         plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", defaultdict(int))]

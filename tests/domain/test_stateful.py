@@ -211,7 +211,7 @@ def test_in_no_order_of_events_is_anything_lost_or_paid_twice():
 @pytest.mark.timeout(900)
 def test_in_no_long_order_of_events_is_anything_lost_or_paid_twice():
     run_state_machine_as_test(
-        Bot, settings=settings(_COMMON, max_examples=200, stateful_step_count=50, derandomize=True)
+        Bot, settings=settings(_COMMON, max_examples=100, stateful_step_count=50, derandomize=True)
     )
 
 
@@ -219,5 +219,5 @@ def test_in_no_long_order_of_events_is_anything_lost_or_paid_twice():
 @pytest.mark.timeout(900)
 def test_in_no_long_order_of_decisions_is_anybody_above_a_limit():
     run_state_machine_as_test(
-        Spending, settings=settings(_COMMON, max_examples=200, stateful_step_count=50, derandomize=True)
+        Spending, settings=settings(_COMMON, max_examples=80, stateful_step_count=50, derandomize=True)
     )

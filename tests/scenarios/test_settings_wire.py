@@ -46,7 +46,7 @@ async def test_lists_and_forms_change_settings_and_every_act_is_told_once(tmp_pa
         where = await changed(await press(t, where, "channel_ids", t.channel.id), f"can be made in <#{t.channel.id}>")
         await told(log, "set allowed channels · ")
         await t.restart()
-        await changed(await press(t, where, "gateways", "hiapi"), "Videos are made by HiAPI alone")
+        await changed(await press(t, where, "gateways", "hiapi"), "Videos are made only by HiAPI")
         await told(log, "set the rule for the whole server")
 
         settings = await t.app.store.guild(t.guild.id)

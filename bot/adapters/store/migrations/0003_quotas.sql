@@ -17,8 +17,6 @@ ALTER TABLE jobs ADD COLUMN guild_jobs_max INTEGER CHECK (guild_jobs_max >= 0);
 ALTER TABLE jobs ADD COLUMN gateways TEXT CHECK (gateways IS NULL OR json_valid(gateways));
 
 CREATE INDEX jobs_of_guild ON jobs (guild_id, created_at_ms);
-CREATE INDEX jobs_to_erase_in_guild ON jobs (guild_id, since_at_ms)
-    WHERE erased = 0 AND state IN ('stored', 'cancelled', 'failed', 'lost');
 CREATE INDEX jobs_by_time ON jobs (created_at_ms);
 
 CREATE TABLE guilds (
